@@ -1,0 +1,148 @@
+"""Policy as data: what a room may use, which walls must stand, when a load is rejected.
+
+A profile is one TOML file in this folder (or the user's own); the system calls that a worker may
+make are in `seccomp/*.json`, in the OCI form that container engines read too. This module only
+reads and checks them. Zone: controller. Imports nothing of the rest of safe_load.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from safe_load.profiles.units import parse_size
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ProfileError(ValueError):
+    """A profile does not exist or does not read as one. The message names the file and the place."""
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds on one room. Sizes in bytes, times in seconds."""
+
+    timeout: Annotated[float, msgspec.Meta(gt=0)]
+    memory: PositiveInt
+    processes: PositiveInt
+    scratch: PositiveInt
+    scratch_files: PositiveInt
+    open_files: PositiveInt
+    result: PositiveInt
+    events: PositiveInt
+
+
+class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the supervisor answers the system calls that seccomp notifies.
+
+    telling: allowed, recorded and continued. Every other notified call is recorded and refused,
+    with EPERM or the errno named here.
+    """
+
+    telling: tuple[str, ...]
+    errno: dict[str, str]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One policy. tiers: acceptable sandbox tiers; walls: must stand or nothing is opened."""
+
+    name: str = ""
+    description: str
+    tiers: tuple[Literal["A", "B"], ...]
+    walls: tuple[str, ...]
+    seccomp: str
+    fail_on: Literal["low", "medium", "high", "critical", "never"]
+    limits: Limits
+    recording: RecordingPolicy
+
+
+def names() -> list[str]:
+    """The names of the profiles that ship with safe-load, in order."""
+    folder = resources.files(__name__)
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name_or_file: str) -> Profile:
+    """The profile of that name, or in that TOML file. Raises ProfileError."""
+    if name_or_file in names():
+        text = (resources.files(__name__) / f"{name_or_file}.toml").read_text("utf-8")
+        return _parse(text, where=f"profile {name_or_file}", name=name_or_file)
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        known = ", ".join(names())
+        raise ProfileError(f"there is no profile {name_or_file!r}: choose one of {known}, or name a .toml file")
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"the profile {name_or_file} cannot be read: {error}") from error
+    return _parse(text, where=name_or_file, name=path.stem)
+
+
+def _parse(text: str, *, where: str, name: str) -> Profile:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{where}: not TOML: {error}") from error
+    base_name = data.pop("extends", None)
+    if base_name is not None:
+        if base_name not in names() or base_name == name:
+            raise ProfileError(f"{where}: extends {base_name!r}, which is not a shipped profile")
+        base = msgspec.to_builtins(load(base_name))
+        data = _merge(base, data)
+    data["name"] = name
+    try:
+        profile = msgspec.convert(_with_units(data), Profile, strict=True)
+    except msgspec.ValidationError as error:
+        raise ProfileError(f"{where}: {error}") from error
+    except ValueError as error:
+        raise ProfileError(f"{where}: {error}") from error
+    if not (resources.files(__name__) / "seccomp" / f"{profile.seccomp}.json").is_file():
+        raise ProfileError(f"{where}: there is no seccomp profile {profile.seccomp!r}")
+    return profile
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _with_units(data: dict[str, Any]) -> dict[str, Any]:
+    limits = data.get("limits")
+    if isinstance(limits, dict):
+        limits = dict(limits)
+        for key in ("memory", "scratch", "result"):
+            if isinstance(limits.get(key), str):
+                limits[key] = parse_size(limits[key])
+        data = {**data, "limits": limits}
+    return data
+
+
+class SeccompRule(msgspec.Struct, frozen=True):
+    """One group of the OCI profile's `syscalls`."""
+
+    names: tuple[str, ...]
+    action: str
+    errno: int | None = msgspec.field(name="errnoRet", default=None)
+    comment: str = ""
+
+
+class SeccompPolicy(msgspec.Struct, frozen=True):
+    """The part of an OCI seccomp profile that safe-load's own profiles use."""
+
+    default: str = msgspec.field(name="defaultAction")
+    syscalls: tuple[SeccompRule, ...]
+
+
+@cache
+def seccomp(name: str) -> SeccompPolicy:
+    """The seccomp profile of that name, e.g. "worker"."""
+    data = (resources.files(__name__) / "seccomp" / f"{name}.json").read_bytes()
+    return msgspec.json.decode(data, type=SeccompPolicy)

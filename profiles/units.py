@@ -1,0 +1,34 @@
+"""Sizes and times as people write them: 8GiB, 512M, 90s, 5m."""
+
+from __future__ import annotations
+
+import re
+
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_TIMES = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_size(text: str) -> int:
+    """Bytes in "8GiB", "8G", "512MB" or "4096". Powers of 1024. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,15})\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write e.g. 8GiB or 512M")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds in "90", "90s", "5m" or "1h". Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smh]?)", text.strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise ValueError(f"{text!r} is not a time; write e.g. 90, 90s or 5m")
+    return float(match[1]) * _TIMES[match[2]]
+
+
+def format_size(count: int) -> str:
+    """A size for people: "512 B", "86.7 MB", "1.9 GB". Powers of 1000, as file managers show."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("unreachable")

@@ -1,0 +1,110 @@
+"""What a sandbox backend is: something that runs one job in one room and tells everything about it.
+
+Zone: controller. A room is used once: `run` builds it, runs the job in it, and returns only when
+every process inside is dead.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["ok", "crashed", "limit", "broken", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Bind:
+    """One regular file of the host that the room shows read-only at `target` (absolute)."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a room runs.
+
+    entry: "module:function", called as `function(argument, outputs)` once the walls stand; what it
+    returns (JSON) becomes `RoomResult.value`.
+    preload: modules imported inside the walls but before the seccomp wall closes and before
+    any file of the model is near.
+    distributions: installed packages that the room shows, with what they require.
+    outputs: descriptors handed to the function, and to nobody else.
+    output_limit: the largest size in bytes of any file the worker may write.
+    """
+
+    name: str
+    entry: str
+    argument: dict[str, Any]
+    preload: tuple[str, ...] = ()
+    distributions: tuple[str, ...] = ()
+    files: tuple[Bind, ...] = ()
+    outputs: tuple[int, ...] = ()
+    output_limit: int = 0
+
+
+@dataclass(frozen=True)
+class Wall:
+    """name: as in the report; state: standing, weaker or missing."""
+
+    name: str
+    state: Literal["standing", "weaker", "missing"]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One recorded system call. t: time.monotonic() of the host's clock, in seconds."""
+
+    t: float
+    stage: str
+    pid: int
+    ppid: int
+    comm: str
+    syscall: str
+    args: dict[str, Any]
+    decision: Literal["allowed", "denied", "redirected"]
+    errno: str | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class RoomResult:
+    """How one job ended, and everything that was seen.
+
+    status: the first cause, never overwritten by a later accident. "crashed": the worker died or
+    raised; "broken": a wall or the recorder failed, so nothing inside can be trusted.
+    reason: one sentence. value: what the entry returned, hostile, None unless status is "ok".
+    output: the tail of what was printed inside. syscalls: name -> (allowed, denied).
+    """
+
+    status: Status
+    reason: str
+    value: dict[str, Any] | None
+    tier: str
+    walls: tuple[Wall, ...]
+    events: tuple[Event, ...] = ()
+    syscalls: dict[str, tuple[int, int]] = field(default_factory=dict)
+    complete: bool = True
+    dropped: int = 0
+    output: str = ""
+    duration_s: float = 0.0
+    peak_memory: int = 0
+    peak_processes: int = 0
+    cpu_s: float = 0.0
+
+
+class Backend(ABC):
+    """Builds rooms. `name` and `runtime` are what the report shows."""
+
+    name: str
+    runtime: str | None = None
+
+    @abstractmethod
+    def run(self, job: Job) -> RoomResult:
+        """Run one job in a fresh room. Blocks; returns when everything inside is dead.
+
+        Never raises for what happens inside; a room that cannot be built is status "broken".
+        """
