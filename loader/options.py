@@ -1,0 +1,42 @@
+"""What a caller may choose about one load, and how far it has come.
+
+Zone: controller. Imported by every way in (command line, Python API) and by the pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BACKENDS = ("auto", "native", "docker")
+DEPTHS = ("auto", "weights", "model", "run")
+FAIL_ON = ("low", "medium", "high", "critical", "never")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one load. What is None is the profile's to say.
+
+    profile: a shipped profile's name, or a TOML file. runtime: of the docker backend, e.g. "runsc".
+    timeout: seconds. memory: bytes. hash: whether the report holds the SHA-256 of the source files.
+    """
+
+    profile: str = "strict"
+    backend: str = "auto"
+    runtime: str | None = None
+    depth: str = "auto"
+    fail_on: str | None = None
+    timeout: float | None = None
+    memory: int | None = None
+    export_despite_findings: bool = False
+    hash: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of one load. done and total: bytes, None where a stage cannot count."""
+
+    stage: Literal["inventory", "extract", "detonate", "compare", "export"]
+    state: Literal["start", "progress", "end"]
+    done: int | None = None
+    total: int | None = None
