@@ -1,0 +1,98 @@
+"""Do what a trusting user would do with a model, in a room where every system call is recorded.
+
+Zone: worker, untrusted from the first byte it opens. Nothing that comes from here is exported: the
+tables of tensors are compared with what extraction read without running anything, and the rest is
+for the report. Importing this module imports neither torch nor transformers; `PRELOAD` names what
+the room should import before the seccomp wall closes.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WEIGHTS = ("torch", "safe_load.worker.detonate_files")
+#: What nearly every architecture imports anyway, in the order in which it would. A model's own
+#: module is left to the load itself: there are hundreds.
+_MODEL = (
+    *_WEIGHTS,
+    "transformers",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.generation.utils",
+    "transformers.masking_utils",
+    "transformers.modeling_layers",
+    "transformers.processing_utils",
+    "safe_load.worker.detonate_model",
+)
+#: Depth -> modules that the room imports ahead, in order.
+PRELOAD: dict[str, tuple[str, ...]] = {"weights": _WEIGHTS, "model": _MODEL, "run": _MODEL}
+
+_ENVIRONMENT = {
+    # Nobody, at home nowhere. With a name set, getpass never asks /etc/passwd or nscd.
+    "HOME": "/home/user",
+    "USER": "user",
+    "LOGNAME": "user",
+    "LANG": "C.UTF-8",
+    # One thread each: a thread started by an import would escape a seccomp filter set after it,
+    # and would not survive a fork.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_DEACTIVATE_ASYNC_LOAD": "1",
+    # An honest load stays silent on the network, so that whatever does speak is the model's doing.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_SAFETENSORS_CONVERSION": "1",
+    # A progress bar takes a multiprocessing lock: a file in /dev/shm and a thread.
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+
+
+def prepare() -> None:
+    """Set the process up for `main`: no network, no threads, no user. Call it before any import."""
+    os.environ.update(_ENVIRONMENT)
+    sys.dont_write_bytecode = True
+
+
+def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:  # noqa: ARG001 - a room's entry
+    """Open each file, use what it gives, and from depth "model" on walk what the config steers.
+
+    argument: {"files": [{"path", "name", "format"}], "depth": "weights" | "model" | "run",
+    "folder": path, "fingerprint_budget": bytes to digest of each tensor}. Returns {"files",
+    "steps", "model"}, less than 48 MB as JSON. Raises only what it cannot attribute to the model:
+    an argument of the wrong form.
+    """
+    # Here and not above: the room sets the environment first, and torch reads it when imported.
+    from safe_load.worker import detonate_files  # noqa: PLC0415
+
+    # What the imports made is not the model's garbage: collecting it would take most of the time.
+    gc.freeze()
+    tables = detonate_files.Tables(budget=int(argument["fingerprint_budget"]))
+    files = [
+        detonate_files.detonate(file["path"], file["name"], file["format"], tables)
+        for file in argument["files"]
+    ]
+    steps: list[dict[str, Any]] = []
+    model = None
+    if argument["depth"] != "weights":
+        from safe_load.worker import detonate_model  # noqa: PLC0415
+
+        weights = {file["name"]: file["tensors"] for file in files if file["ok"]}
+        walk = detonate_model.Walk(argument["folder"], weights)
+        model = walk.run(with_weights=argument["depth"] == "run")
+        steps = walk.steps
+    return {"files": files, "steps": steps, "model": model}

@@ -1,0 +1,283 @@
+"""Open one weight file as its own library would, with everything that this sets off, and use it.
+
+Zone: worker. Code that the file brings runs here on purpose.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import pickle
+import warnings
+from collections import OrderedDict, defaultdict
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from safe_load.worker.detonate_tensors import Tables
+from safe_load.worker.guarded import attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Tables", "detonate"]
+
+MAX_MISSING = 100
+MAX_NAME = 200
+#: Pickles read one after the other from a bare file.
+MAX_STREAMS = 64
+#: Containers and tensors that are used one by one.
+MAX_USES = 1000
+MAX_NOTES = 20
+
+_PICKLE_NAMES = {".pkl", ".pickle", ".joblib"}
+#: The first object of torch's legacy format, a LONG1 (torch.serialization.MAGIC_NUMBER).
+_LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_ZIP_MAGIC = b"PK\x03\x04"
+
+#: dtypes as safetensors spells them, as torch spells them.
+_SAFETENSORS_DTYPES = {
+    **{f"{letter}{bits}": f"{word}{bits}" for letter, word in (("I", "int"), ("U", "uint"), ("F", "float")) for bits in (8, 16, 32, 64)},
+    "BOOL": "bool",
+    "BF16": "bfloat16",
+    "C64": "complex64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F4": "float4_e2m1fn_x2",
+}  # fmt: skip
+
+
+def detonate(path: str, name: str, format: str, tables: Tables) -> dict[str, Any]:  # noqa: A002 - the wire's word
+    """Open the file at `path`, use what it gives and drop it.
+
+    Returns {"name", "ok", "error", "missing_classes", "tensors", "notes"}; notes: what went wrong
+    while the result was used.
+    """
+    missing: list[str] = []
+    notes: list[str] = []
+    rows: list[dict[str, Any]] = []
+    opener, error = attempt(lambda: _opener(path, name, format))
+    if opener is _header:
+        _, error = attempt(lambda: _header(path, tables, rows))
+    elif opener is not None:
+        value, error = attempt(lambda: opener(path, _pickle_module(missing)))
+        if error is None:
+            use(value, notes)
+            rows = attempt(lambda: tables.rows(value))[0] or []
+        del value
+        # Twice: finalisers may leave new garbage that has finalisers of its own.
+        attempt(gc.collect)
+        attempt(gc.collect)
+    return {
+        "name": name,
+        "ok": error is None,
+        "error": error,
+        "missing_classes": missing,
+        "tensors": rows,
+        "notes": notes,
+    }
+
+
+def _opener(path: str, name: str, format: str) -> Callable[..., Any]:  # noqa: A002
+    """How a trusting user's library would open the file: by its bytes where they tell, else its name."""
+    with open(path, "rb") as file:
+        head = file.read(64)
+    suffix = PurePosixPath(name).suffix.lower()
+    if head[8:9] == b"{" and (format == "safetensors" or suffix == ".safetensors"):
+        return _header
+    if head.startswith(_ZIP_MAGIC) or _LEGACY_MAGIC in head:
+        return _torch_load
+    if suffix == ".joblib":
+        return _joblib_load
+    if suffix in _PICKLE_NAMES or head[:1] == b"\x80":
+        return _pickle_load
+    # Old tar files and protocol 0 pickles: torch.load tries both in turn.
+    return _torch_load
+
+
+def _torch_load(path: str, pickle_module: Any) -> object:
+    with open(path, "rb") as file:
+        mapped = file.read(4) == _ZIP_MAGIC
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(
+            path,
+            weights_only=False,
+            map_location="cpu",
+            mmap=mapped,
+            pickle_module=pickle_module,
+        )
+
+
+def _pickle_load(path: str, pickle_module: Any) -> object:
+    """The first pickle, as pickle.load gives it. Those that follow it are run as well."""
+    with open(path, "rb") as file:
+        first = pickle_module.load(file)
+        for _ in range(MAX_STREAMS):
+            # Only what starts as a pickle does: joblib's array bytes follow their pickle too.
+            if file.peek(1)[:1] != b"\x80" or attempt(lambda: pickle_module.load(file))[1]:
+                break
+    return first
+
+
+def _joblib_load(path: str, pickle_module: Any) -> object:
+    try:
+        import joblib  # type: ignore[import-untyped]  # noqa: PLC0415 - optional, and slow
+    except ImportError:
+        return _pickle_load(path, pickle_module)
+    return joblib.load(path)
+
+
+def _header(path: str, tables: Tables, rows: list[dict[str, Any]]) -> None:
+    """Names, dtypes and shapes as the safetensors library reads them. No bytes, nothing runs."""
+    from safetensors import safe_open  # noqa: PLC0415 - only where there is such a file
+
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 - not a dict
+            part = file.get_slice(name)
+            dtype = part.get_dtype()
+            dtype = _SAFETENSORS_DTYPES.get(dtype, dtype)
+            tables.add({"name": name, "dtype": dtype, "shape": part.get_shape(), "crc32": None}, rows)
+
+
+class Absent:
+    """Stands in for a class that is not installed, so that the rest of a pickle still runs."""
+
+    def __new__(cls, *_args: object, **_options: object) -> Self:
+        return object.__new__(cls)
+
+    def __init__(self, *args: object, **_options: object) -> None:
+        if args:
+            self.args = args
+
+    def __setstate__(self, state: object) -> None:
+        # The two forms of the default protocol: a dict, or a pair of dict and slots.
+        for part in state if isinstance(state, tuple) else (state,):
+            if isinstance(part, dict):
+                self.__dict__.update({str(key): value for key, value in part.items()})
+            elif part is not None:
+                self.state = part
+
+    def append(self, item: object) -> None:
+        """As a list would: the pickle says APPENDS to instances of list subclasses."""
+        self.__dict__.setdefault("items", []).append(item)
+
+    def __setitem__(self, key: object, item: object) -> None:
+        self.__dict__[str(key)] = item
+
+    def __call__(self, *args: object, **options: object) -> Absent:
+        return type(self)(*args, **options)
+
+
+def _pickle_module(missing: list[str]) -> Any:
+    """The pickle module, except that names that cannot be imported become inert classes.
+
+    From the start rather than after a failure: running a payload twice would record it twice.
+    """
+    absent: dict[tuple[str, str], type] = {}
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str, /) -> Any:
+            try:
+                return super().find_class(module, name)
+            except (ImportError, AttributeError):
+                if len(missing) < MAX_MISSING and (module, name) not in absent:
+                    missing.append(f"{module}.{name}"[:MAX_NAME].encode("utf-8", "replace").decode())
+                return absent.setdefault((module, name), type("Absent", (Absent,), {}))
+
+    class Module:
+        """What torch.load needs of a pickle module."""
+
+        UnpicklingError = pickle.UnpicklingError
+
+        @staticmethod
+        def load(file: Any, **options: Any) -> Any:
+            return Unpickler(file, **options).load()
+
+    Module.Unpickler = Unpickler  # type: ignore[attr-defined]
+    return Module
+
+
+def use(value: object, notes: list[str]) -> None:
+    """Handle the object as its owner would, so that code hidden in its methods runs now.
+
+    A payload may wait for a key, a length, a comparison, a copy or a print. What any of it raises
+    is noted, at most MAX_NOTES lines.
+    """
+    todo, used = [value], 0
+    while todo and used < MAX_USES:
+        item = todo.pop()
+        used += 1
+        if issubclass(type(item), torch.Tensor):
+            _each(item, (_look, str) if used < 8 else (_look,), notes)
+            continue
+        _each(item, _PLAIN_HABITS if type(item) in _PLAIN else _HABITS, notes)
+        parts, error = attempt(lambda item=item: list(islice(_parts(item), MAX_USES)))  # type: ignore[misc]
+        if error is not None:
+            _note(error, notes)
+        todo.extend(reversed(parts or []))
+
+
+def _each(item: object, habits: tuple[Callable[[Any], object], ...], notes: list[str]) -> None:
+    for habit in habits:
+        _, error = attempt(lambda habit=habit: habit(item))  # type: ignore[misc]
+        # An object without a length or a comparison is no fault of its file's.
+        if error is not None and not error.startswith(("TypeError", "AttributeError", "NotImplementedError")):
+            _note(error, notes)
+
+
+def _note(error: str, notes: list[str]) -> None:
+    if len(notes) < MAX_NOTES and error not in notes:
+        notes.append(error)
+
+
+def _look(tensor: Any) -> object:
+    return tensor.shape, tensor.dtype, tensor.numel() and tensor.reshape(-1)[0].item()
+
+
+def _ask_for_nothing(item: Any) -> None:
+    """Ask a mapping for a key that it lacks: default factories are code."""
+    key = "safe-load"
+    if issubclass(type(item), dict) and not dict.__contains__(item, key):
+        try:
+            item[key]
+        except KeyError:
+            return
+        dict.pop(item, key, None)
+
+
+def _module_habits(item: Any) -> None:
+    if isinstance(item, torch.nn.Module):
+        item.eval()
+        item.state_dict()
+
+
+_PLAIN_HABITS: tuple[Callable[[Any], object], ...] = (len, callable, _ask_for_nothing)
+_HABITS: tuple[Callable[[Any], object], ...] = (
+    *_PLAIN_HABITS,
+    *(repr, str, bool),
+    *(hash, dir, vars),
+    *(copy.copy, os.fspath, _module_habits),
+    lambda item: item == item,  # noqa: PLR0124 - runs the object's __eq__
+    lambda item: item.state_dict,
+)
+#: Printing these would print all that they hold, and run nothing of a file's own.
+_PLAIN = (dict, OrderedDict, defaultdict, list, tuple, set, frozenset, str, bytes, bytearray)
+
+
+def _parts(item: Any) -> Any:
+    """The next objects that an owner would reach, through the object's own methods."""
+    kind = type(item)
+    if hasattr(item, "items") and hasattr(item, "keys"):
+        for key in item.keys():  # noqa: SIM118 - the method may be the payload
+            yield item[key]
+    elif issubclass(kind, (list, tuple, set, frozenset)):
+        yield from item
+    attributes = getattr(item, "__dict__", None)
+    if type(attributes) is dict and kind.__module__ != "builtins" and not issubclass(kind, type):
+        yield from list(attributes.values())
