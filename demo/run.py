@@ -62,7 +62,7 @@ def embed(weights: Path, tokenizer: Path) -> torch.Tensor:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     model = AutoModel.from_pretrained(weights, local_files_only=True).eval()
     batch = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)(
         SENTENCES, padding=True, return_tensors="pt"
