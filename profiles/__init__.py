@@ -125,19 +125,31 @@ def _with_units(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-class SeccompRule(msgspec.Struct, frozen=True):
-    """One group of the OCI profile's `syscalls`."""
+class SeccompArgument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A condition on one register: EQ (value) or MASKED_EQ (value is the mask, valueTwo the rest)."""
+
+    index: Annotated[int, msgspec.Meta(ge=0, le=5)]
+    value: int
+    op: Literal["SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ"]
+    value_two: int = msgspec.field(name="valueTwo", default=0)
+
+
+class SeccompRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One group of the OCI profile's `syscalls`; all of `args` must hold."""
 
     names: tuple[str, ...]
-    action: str
+    action: Literal["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"]
     errno: int | None = msgspec.field(name="errnoRet", default=None)
+    args: tuple[SeccompArgument, ...] = ()
     comment: str = ""
 
 
-class SeccompPolicy(msgspec.Struct, frozen=True):
-    """The part of an OCI seccomp profile that safe-load's own profiles use."""
+class SeccompPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The part of an OCI seccomp profile that safe-load's own profiles use: what is not allowed is
+    notified, so that the supervisor records it."""
 
-    default: str = msgspec.field(name="defaultAction")
+    default: Literal["SCMP_ACT_NOTIFY"] = msgspec.field(name="defaultAction")
+    architectures: tuple[str, ...]
     syscalls: tuple[SeccompRule, ...]
 
 

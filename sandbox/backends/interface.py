@@ -77,6 +77,7 @@ class RoomResult:
     status: the first cause, never overwritten by a later accident. "crashed": the worker died or
     raised; "broken": a wall or the recorder failed, so nothing inside can be trusted.
     reason: one sentence. value: what the entry returned, hostile, None unless status is "ok".
+    sealed: time.monotonic() at which the last wall closed and the job began.
     output: the tail of what was printed inside. syscalls: name -> (allowed, denied).
     """
 
@@ -91,6 +92,7 @@ class RoomResult:
     dropped: int = 0
     output: str = ""
     duration_s: float = 0.0
+    sealed: float | None = None
     peak_memory: int = 0
     peak_processes: int = 0
     cpu_s: float = 0.0

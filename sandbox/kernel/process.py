@@ -1,0 +1,86 @@
+"""What one process gives up: capabilities(7), prctl(2), setrlimit(2)."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import signal
+import struct
+
+from safe_load.sandbox.kernel import libc
+
+CAP_DAC_READ_SEARCH = 2
+CAP_SYS_PTRACE = 19
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def no_new_privileges() -> None:
+    """No execve may grant anything from here on (no_new_privs)."""
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def bound_capabilities(*kept: int) -> None:
+    """Drop every capability but `kept` from the bounding set, so that none can ever come back. Needs
+    CAP_SETPCAP: before the user is changed."""
+    for capability in range(64):
+        if capability in kept:
+            continue
+        try:
+            libc.prctl(_PR_CAPBSET_DROP, capability)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # past the last one that this kernel has
+                return
+            raise
+
+
+def hold_capabilities(*kept: int) -> None:
+    """Drop every capability but `kept` from the permitted, effective and ambient sets."""
+    libc.prctl(_PR_CAP_AMBIENT, 4)  # PR_CAP_AMBIENT_CLEAR_ALL
+    mask = 0
+    for capability in kept:
+        mask |= 1 << capability
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    libc.syscall("capset", header, struct.pack("=IIIIII", low, low, 0, high, high, 0))
+
+
+def dumpable(*, on: bool) -> None:
+    """Whether others with the same user may read this process's memory and descriptors."""
+    libc.prctl(_PR_SET_DUMPABLE, int(on))
+
+
+def die_with_parent() -> None:
+    """SIGKILL this process when the thread that started it ends."""
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def become_subreaper() -> None:
+    """Orphaned descendants become this process's children (PR_SET_CHILD_SUBREAPER)."""
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_name(name: str) -> None:
+    """The name that ps and the recorder show, 15 bytes at most."""
+    libc.call("prctl", _PR_SET_NAME, name.encode()[:15] + b"\0")
+
+
+def limit(name: str, value: int) -> None:
+    """Set both the soft and the hard limit, never above the hard one that stands."""
+    which = getattr(resource, f"RLIMIT_{name}")
+    hard = resource.getrlimit(which)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def getfd(pidfd: int, number: int) -> int:
+    """A copy of another process's descriptor (pidfd_getfd(2)); needs ptrace rights over it."""
+    return libc.syscall("pidfd_getfd", pidfd, number, 0)

@@ -1,0 +1,102 @@
+"""From a profile to what the room needs: a BPF program, names of system calls, errnos.
+
+Zone: controller. libseccomp (through pyseccomp) compiles; the room only installs the bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safe_load.profiles import Profile, SeccompArgument
+
+_LAST_SYSTEM_CALL = 600
+_OCI_ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
+
+
+class PolicyError(Exception):
+    """The profile's seccomp rules cannot be compiled on this machine."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """program: struct sock_filter[]; names: number -> name of every system call libseccomp knows;
+    telling: names that are recorded and continued; errnos: name -> errno of a refused call."""
+
+    program: bytes
+    names: dict[int, str]
+    telling: frozenset[str]
+    errnos: dict[str, int]
+
+
+def compile_policy(profile: Profile) -> Policy:
+    """Compile the profile's seccomp rules for this machine's architecture. Raises PolicyError."""
+    from safe_load.profiles import seccomp  # noqa: PLC0415 - keeps msgspec out of --help
+
+    machine = platform.machine()
+    rules = seccomp(profile.seccomp)
+    if _OCI_ARCHITECTURES.get(machine) not in rules.architectures:
+        raise PolicyError(f"the seccomp profile {profile.seccomp} has no rules for {machine}")
+    try:
+        import pyseccomp  # noqa: PLC0415 - loads libseccomp, which may be missing
+    except (ImportError, OSError, RuntimeError) as error:
+        raise PolicyError(
+            f"libseccomp cannot be loaded ({error}); install it, e.g. apt-get install libseccomp2"
+        ) from error
+
+    names = _system_calls(pyseccomp)
+    numbers = {name: number for number, name in names.items()}
+    compiler = pyseccomp.SyscallFilter(pyseccomp.NOTIFY)
+    # Another architecture (i386, x32) means another numbering: no rule here fits it.
+    compiler.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
+    for rule in rules.syscalls:
+        action = (
+            pyseccomp.ALLOW
+            if rule.action == "SCMP_ACT_ALLOW"
+            else pyseccomp.ERRNO(rule.errno or errno.EPERM)
+        )
+        conditions = [_condition(pyseccomp, argument) for argument in rule.args]
+        for name in rule.names:
+            # A name that this libseccomp or architecture lacks stays with the default: refused.
+            if name in numbers:
+                compiler.add_rule_exactly(action, name, *conditions)
+    with tempfile.TemporaryFile() as file:
+        compiler.export_bpf(file)
+        file.seek(0)
+        program = file.read(1 << 20)
+    return Policy(
+        program=program,
+        names=names,
+        telling=frozenset(profile.recording.telling),
+        errnos={name: _errno(profile, code) for name, code in profile.recording.errno.items()},
+    )
+
+
+def _condition(pyseccomp: Any, argument: SeccompArgument) -> Any:
+    operator = getattr(pyseccomp, argument.op.removeprefix("SCMP_CMP_"))
+    if argument.op == "SCMP_CMP_MASKED_EQ":
+        return pyseccomp.Arg(argument.index, operator, argument.value, argument.value_two)
+    return pyseccomp.Arg(argument.index, operator, argument.value)
+
+
+def _system_calls(pyseccomp: Any) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for number in range(_LAST_SYSTEM_CALL):
+        try:
+            name = pyseccomp.resolve_syscall(pyseccomp.system_arch(), number)
+        except (ValueError, OSError):
+            continue
+        found[number] = os.fsdecode(name)
+    return found
+
+
+def _errno(profile: Profile, code: str) -> int:
+    value = getattr(errno, code, None)
+    if not isinstance(value, int):
+        raise PolicyError(f"profile {profile.name}: recording.errno: {code!r} is no errno")
+    return value

@@ -1,0 +1,141 @@
+"""The innermost wall, round the worker: everything one process can give up, in one function.
+
+Runs in the worker's process, still trusted, single-threaded, before any byte of a model is near.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import socket
+import sys
+from typing import Any, NoReturn
+
+from safe_load.sandbox.kernel import landlock, process, seccomp
+from safe_load.sandbox.room import root
+
+_READABLE = ("/etc", "/sys", "/dev/random", "/dev/urandom", "/home", "/usr", "/bin", "/lib")
+_SLACK = 1 << 30  # memory an interpreter with torch has mapped privately but hardly touches
+
+
+def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoReturn:
+    """Enter the cell, import what the job needs, close the seccomp wall, run the job, exit.
+
+    sync: to the supervisor; one line of JSON each way per step. Any failure before the wall is
+    closed is told there, and nothing of the model is touched.
+    """
+    try:
+        _close_descriptors(spec, sync)
+        walls = _give_up(spec, separated=separated)
+        function = _import(spec)
+        listener = seccomp.install(bytes.fromhex(spec["program"]))
+        _tell(sync, walls=walls, listener=listener)
+        if os.read(sync.fileno(), 1) != b"!":  # the supervisor holds the listener from here on
+            os._exit(1)
+        os.close(listener)
+        sync.close()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the room does not stand
+        _tell(sync, error=f"{type(error).__name__}: {error}"[:2000])
+        os._exit(1)
+    sys.exit(_run(function, spec))
+
+
+def _tell(sync: socket.socket, **message: Any) -> None:
+    # write(2), not send: sendto is a notified call, and nobody answers before this has arrived.
+    os.write(sync.fileno(), json.dumps(message).encode() + b"\n")
+
+
+def _close_descriptors(spec: dict[str, Any], sync: socket.socket) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(spec["output"], 1)
+    os.dup2(spec["output"], 2)
+    kept = sorted({0, 1, 2, sync.fileno(), spec["result"], *spec["outputs"]})
+    for low, high in zip(kept, [*kept[1:], 1 << 20], strict=True):
+        os.closerange(low + 1, high)
+
+
+def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
+    """Every wall but seccomp. Returns (name, detail) of those that stand."""
+    os.setsid()
+    process.set_name("worker")
+    os.umask(0o077)
+    os.environ.clear()
+    os.environ.update(
+        HOME=root.HOME, PATH="/usr/bin:/bin", LANG="C.UTF-8", TMPDIR=root.SCRATCH, USER="user"
+    )
+    limits = spec["limits"]
+    process.bound_capabilities()
+    if separated:
+        os.setresgid(1000, 1000, 1000)
+        os.setresuid(1000, 1000, 1000)
+    process.dumpable(on=True)  # the supervisor must be able to read arguments
+    process.die_with_parent()
+    process.limit("CORE", 0)
+    process.limit("FSIZE", max(spec["output_limit"], limits["scratch"]))
+    process.limit("NOFILE", limits["open_files"])
+    # Tasks of this user in this user namespace. A little above what the watch allows: one that runs
+    # into its limit shall be seen to.
+    process.limit("NPROC", limits["processes"] + 16)
+    process.limit("DATA", limits["memory"] + spec["mapped"] + _SLACK)
+    process.limit("MEMLOCK", 0)
+    process.limit("MSGQUEUE", 0)
+    process.limit("SIGPENDING", 256)
+    process.limit("RTPRIO", 0)
+    process.no_new_privileges()
+    process.hold_capabilities()
+    rules = {path: landlock.READ for path in (*_READABLE, *spec["readable"]) if os.path.exists(path)}
+    rules["/dev/null"] = landlock.READ_FILE | landlock.WRITE_FILE
+    rules[root.SCRATCH] = landlock.SCRATCH
+    version = landlock.restrict(rules)
+    os.chdir("/")
+    return [
+        ("no-new-privileges", ""),
+        ("capabilities", "none in any set"),
+        ("limits", _describe(limits)),
+        ("landlock", landlock.describe(version)),
+    ]
+
+
+def _describe(limits: dict[str, Any]) -> str:
+    return (
+        f"{limits['timeout']:g} s, {limits['memory'] >> 20} MiB memory, "
+        f"{limits['processes']} tasks, {limits['scratch'] >> 20} MiB scratch"
+    )
+
+
+def _import(spec: dict[str, Any]) -> Any:
+    """The job's function, with everything it wants imported ahead.
+
+    The job's module may have a `prepare()`, called before the preloads, to set the environment."""
+    sys.path[:] = spec["sys_path"]
+    sys.argv[:] = ["worker"]
+    package = sys.modules["safe_load"]
+    package.__path__ = [spec["package"]]
+    module_name, _, function_name = spec["entry"].partition(":")
+    module = importlib.import_module(module_name)
+    if prepare := getattr(module, "prepare", None):
+        prepare()
+    for name in spec["preload"]:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    return getattr(module, function_name)
+
+
+def _run(function: Any, spec: dict[str, Any]) -> int:
+    """Run the job; from its first line on, this process is untrusted. What it says goes down one
+    pipe, whose reader bounds it."""
+    try:
+        said = {"value": function(spec["argument"], spec["outputs"])}
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - SystemExit from a payload included
+        said = {"raised": f"{type(error).__name__}: {error}"[:2000]}
+        code = 1
+    view = memoryview(json.dumps(said).encode())
+    while view:
+        view = view[os.write(spec["result"], view) :]
+    os.close(spec["result"])
+    return code

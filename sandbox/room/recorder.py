@@ -1,0 +1,102 @@
+"""What the supervisor tells the controller: lines of JSON over a pipe, bounded.
+
+Equal events are told once and counted; past the cap they are only counted, as dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+_MOST_COUNTERS = 1024
+
+
+class Channel:
+    """One-way, line by line, to the controller. If the controller is gone, so is everything."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def send(self, **message: Any) -> None:
+        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def wall(self, name: str, stands: bool, detail: str = "") -> None:  # noqa: FBT001
+        self.send(kind="wall", name=name, state="standing" if stands else "missing", detail=detail)
+
+
+class Recorder:
+    """Counts every notified call and tells the ones that are worth telling."""
+
+    def __init__(self, channel: Channel, stage: str, limit: int) -> None:
+        self._channel = channel
+        self._stage = stage
+        self._limit = limit
+        self._seen: dict[str, int] = {}
+        self._counts: list[int] = []
+        self._told: list[int] = []
+        self._syscalls: dict[str, list[int]] = {}
+        self.dropped = 0
+        self.complete = True
+
+    def count(self, name: str, decision: str) -> None:
+        """One more call of that name."""
+        counter = self._syscalls.get(name)
+        if counter is None:
+            counter = self._syscalls.setdefault(name if len(self._syscalls) < _MOST_COUNTERS else "other", [0, 0])
+        counter[decision != "allowed"] += 1
+
+    def tell(
+        self,
+        *,
+        pid: int,
+        ppid: int,
+        comm: str,
+        syscall: str,
+        args: dict[str, Any],
+        decision: str,
+        errno: str | None,
+    ) -> None:
+        """Record one call with its arguments."""
+        now = time.monotonic()
+        key = json.dumps([pid, syscall, args, decision], separators=(",", ":"))
+        index = self._seen.get(key)
+        if index is not None:
+            self._counts[index] += 1
+            return
+        if len(self._counts) >= self._limit:
+            self.dropped += 1
+            self.complete = False
+            return
+        self._seen[key] = len(self._counts)
+        self._counts.append(1)
+        self._channel.send(
+            kind="event",
+            t=now,
+            stage=self._stage,
+            pid=pid,
+            ppid=ppid,
+            comm=comm,
+            syscall=syscall,
+            args=args,
+            decision=decision,
+            errno=errno,
+        )
+
+    def end(self, status: str, reason: str, **facts: Any) -> None:
+        """The last message: how it ended, and the counts."""
+        repeated = {str(index): count for index, count in enumerate(self._counts) if count > 1}
+        self._channel.send(
+            kind="end",
+            status=status,
+            reason=reason,
+            syscalls=self._syscalls,
+            repeated=repeated,
+            dropped=self.dropped,
+            complete=self.complete,
+            **facts,
+        )

@@ -1,0 +1,305 @@
+"""Pid 1 of the room: builds it, starts the worker in its cell, and answers its system calls.
+
+Trusted code inside the walls. It cannot be signalled, traced or read by the worker; when it dies,
+the kernel kills everything else in the room.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from safe_load.sandbox.kernel import namespaces, process
+from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
+from safe_load.sandbox.room import cell, root
+from safe_load.sandbox.room.decode import Caller, arguments
+from safe_load.sandbox.room.recorder import Channel, Recorder
+from safe_load.sandbox.room.watch import Watch, others
+
+_PROC = "/proc"
+_GRACE_S = 1.0  # for what a worker leaves running behind its back
+_BATCH = 64  # notifications between two looks at the limits
+_IMPORT_S = 300.0
+_LISTENABLE = (int(socket.AF_UNIX), int(socket.AF_INET), int(socket.AF_INET6))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """separated: the worker has a user of its own; outer_pid_namespace: the one that was left."""
+
+    separated: bool
+    outer_pid_namespace: str
+
+
+class Broken(Exception):
+    """The room does not stand; the message says why, for people."""
+
+
+def main(spec: dict[str, Any], channel: Channel, identity: Identity) -> NoReturn:
+    """Build, run, watch, report; then exit, which kills whatever still runs.
+
+    In the worker's process this ends by SystemExit, so that what a payload left for the
+    interpreter's exit runs, and is recorded.
+    """
+    recorder = Recorder(channel, spec["stage"], spec["limits"]["events"])
+    try:
+        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # pid 1 ignores what it has no handler for
+        process.set_name("supervisor")
+        _build(spec, channel, identity)
+        process.dumpable(on=False)
+        ours, theirs = socket.socketpair()
+        worker = os.fork()
+    except (Broken, OSError) as error:
+        recorder.end("broken", str(error))
+        os._exit(1)
+    if worker == 0:
+        os.close(channel.descriptor)
+        cell.main(spec, theirs, separated=identity.separated)
+    theirs.close()
+    _supervise(spec, recorder, channel, worker, ours)
+
+
+def _supervise(
+    spec: dict[str, Any], recorder: Recorder, channel: Channel, worker: int, sync: socket.socket
+) -> NoReturn:
+    code = 1
+    try:
+        # The worker's ends; while they stay open here the controller would not see them close.
+        for descriptor in {spec["result"], spec["output"], *spec["outputs"]}:
+            os.close(descriptor)
+        # To read the memory and /proc entries of a worker that has another user.
+        kept = (process.CAP_SYS_PTRACE, process.CAP_DAC_READ_SEARCH)
+        process.bound_capabilities(*kept)
+        process.hold_capabilities(*kept)
+        status, reason, watch = _Supervision(spec, recorder, channel, worker, sync).run()
+        usage = os.times()
+        recorder.end(
+            status,
+            reason,
+            peak_memory=watch.peak_memory,
+            peak_tasks=watch.peak_tasks,
+            cpu_s=usage.children_user + usage.children_system,
+        )
+        code = 0
+    except (Broken, OSError) as error:
+        recorder.end("broken", str(error))
+    finally:
+        os._exit(code)
+
+
+def _build(spec: dict[str, Any], channel: Channel, identity: Identity) -> None:
+    channel.wall("pid-namespace", os.readlink("/proc/self/ns/pid") != identity.outer_pid_namespace)
+    try:
+        namespaces.raise_loopback()
+        socket.sethostname("localhost")
+        root.build(spec)
+    except OSError as error:
+        raise Broken(f"the room's file system could not be built: {error}") from error
+
+
+class _Supervision:
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        recorder: Recorder,
+        channel: Channel,
+        worker: int,
+        sync: socket.socket,
+    ) -> None:
+        self._spec = spec
+        self._recorder = recorder
+        self._channel = channel
+        self._worker = worker
+        self._sync = sync
+        self._names = {int(number): name for number, name in spec["names"].items()}
+        self._telling = frozenset(spec["telling"])
+        self._errnos: dict[str, int] = spec["errnos"]
+        self._quiet = tuple(spec["quiet"])
+        self._memories: dict[int, Memory] = {}
+        self._watch = Watch(_PROC, spec["limits"])
+
+    def run(self) -> tuple[str, str, Watch]:
+        """Returns the status, the reason and the watch when nothing needs to run any more."""
+        listener = self._take_listener()
+        poll = select.poll()
+        poll.register(listener.descriptor, select.POLLIN)
+        poll.register(0, select.POLLHUP)  # the controller holds the other end
+        worker_ended: int | None = None
+        grace = 0.0
+        while True:
+            for descriptor, event in poll.poll(self._watch.wait_s * 1000):
+                if descriptor == 0:
+                    return "interrupted", "the controller let go", self._watch
+                if event & select.POLLIN:
+                    self._answer(listener)
+                elif event & select.POLLHUP:
+                    poll.unregister(descriptor)  # nobody is left who could make a call
+            if (excess := self._watch.look()) is not None:
+                return "limit", excess, self._watch
+            ended = self._reap()
+            if ended is not None:
+                worker_ended = ended
+                grace = time.monotonic() + _GRACE_S
+            if worker_ended is not None:
+                alive = others(_PROC)
+                if not alive or time.monotonic() > grace:
+                    status, reason = _judge(worker_ended)
+                    return status, reason, self._watch
+
+    def _take_listener(self) -> Listener:
+        """Wait until the cell stands; hold its listener; let the worker go."""
+        self._sync.settimeout(_IMPORT_S)
+        try:
+            said = json.loads(self._sync.makefile("rb").readline(65536))
+        except (OSError, ValueError) as error:
+            raise Broken("the worker died before its cell stood") from error
+        if "error" in said:
+            raise Broken(str(said["error"]))
+        for name, detail in said["walls"]:
+            self._channel.wall(name, stands=True, detail=detail)
+        pidfd = os.pidfd_open(self._worker)
+        listener = Listener(process.getfd(pidfd, said["listener"]))
+        os.close(pidfd)
+        self._check_posture()
+        self._channel.wall("seccomp", stands=True, detail=f"{len(self._spec['program']) // 16} instructions")
+        self._channel.wall(
+            "recorder", stands=True, detail="synchronous" if listener.synchronous else "asynchronous"
+        )
+        self._channel.send(kind="sealed", t=time.monotonic())
+        self._sync.sendall(b"!")
+        self._sync.close()
+        return listener
+
+    def _check_posture(self) -> None:
+        """Believe the kernel, not the calls that returned: read the worker's state back."""
+        with open(f"{_PROC}/{self._worker}/status", encoding="ascii", errors="replace") as file:
+            status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
+        expected = {"NoNewPrivs": "1", "Seccomp": "2", "Threads": "1"}
+        expected |= dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
+        for field, value in expected.items():
+            if status.get(field, "").strip() != value:
+                raise Broken(f"the worker's {field} is {status.get(field, '?').strip()}, not {value}")
+
+    def _reap(self) -> int | None:
+        """Collect the dead; the worker's exit status if it is among them."""
+        found = None
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return found
+            if pid == 0:
+                return found
+            self._forget(pid)
+            if pid == self._worker:
+                found = status
+
+    def _answer(self, listener: Listener) -> None:
+        poll = select.poll()
+        poll.register(listener.descriptor, select.POLLIN)
+        for _ in range(_BATCH):
+            notification = listener.receive()
+            if notification is not None:
+                self._decide(listener, notification)
+            if not poll.poll(0):
+                return
+
+    def _decide(self, listener: Listener, call: Notification) -> None:
+        name = self._names.get(call.number, f"syscall_{call.number}")
+        caller = self._caller(call.pid)
+        args = {} if caller is None else arguments(name, caller, call.args)
+        if not listener.still_waits(call):
+            self._forget(call.pid)  # the pid may belong to somebody else by now
+            return
+        allowed = name in self._telling and _registers_permit(name, call.args, args)
+        decision = "allowed" if allowed else "denied"
+        number = 0 if allowed else self._errnos.get(name, errno.EPERM)
+        self._recorder.count(name, decision)
+        if not (allowed and self._is_ordinary(name, args)):
+            if caller is None:
+                args = {"unreadable": True}
+            ppid, comm = _who(call.pid)
+            self._recorder.tell(
+                pid=call.pid,
+                ppid=ppid,
+                comm=comm,
+                syscall=name,
+                args=args,
+                decision=decision,
+                errno=errno.errorcode.get(number) if number else None,
+            )
+        if allowed:
+            listener.resume(call)
+        else:
+            listener.refuse(call, number)
+
+    def _is_ordinary(self, name: str, args: dict[str, Any]) -> bool:
+        """Reading the runtime or the model itself: what every load does, thousands of times."""
+        if not name.startswith("open") or any(
+            flag in args.get("flags", "O_RDWR") for flag in ("O_WRONLY", "O_RDWR", "O_CREAT")
+        ):
+            return False
+        path = args.get("path")
+        return isinstance(path, str) and (path + "/").startswith(self._quiet)
+
+    def _caller(self, pid: int) -> Caller | None:
+        memory = self._memories.get(pid)
+        if memory is None:
+            try:
+                memory = Memory(_PROC, pid)
+            except OSError:
+                return None
+            if len(self._memories) >= 64:
+                self._forget(next(iter(self._memories)))
+            self._memories[pid] = memory
+        return Caller(_PROC, pid, memory)
+
+    def _forget(self, pid: int) -> None:
+        memory = self._memories.pop(pid, None)
+        if memory is not None:
+            memory.close()
+
+
+def _registers_permit(name: str, registers: tuple[int, ...], args: dict[str, Any]) -> bool:
+    """Whether a telling call is continued. Registers cannot change after they were read; what hangs
+    on memory (sendmsg's destination) is held by the network namespace, which leads nowhere."""
+    if name == "socket":
+        return registers[0] & 0xFFFFFFFF in _LISTENABLE
+    if name == "sendto":
+        return registers[4] == 0
+    if name in ("sendmsg", "sendmmsg"):
+        return "address" not in args.get("message", {"address": None})
+    return True
+
+
+def _who(pid: int) -> tuple[int, str]:
+    """(parent's pid, name) of a task; (0, "?") when it is gone."""
+    try:
+        with open(f"{_PROC}/{pid}/stat", "rb") as file:
+            raw = file.read(1024)
+    except OSError:
+        return 0, "?"
+    name, _, rest = raw.partition(b"(")[2].rpartition(b")")
+    return int(rest.split()[1]), name.decode("utf-8", "backslashreplace")
+
+
+def _judge(status: int) -> tuple[str, str]:
+    """The room's status from the worker's wait status."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        name = signal.Signals(number).name if number in signal.Signals._value2member_map_ else number
+        if number == signal.SIGXFSZ:
+            return "limit", "disk limit: it wrote more than its output may hold"
+        return "crashed", f"it was killed by {name}"
+    code = os.WEXITSTATUS(status)
+    return ("ok", "") if code == 0 else ("crashed", f"it exited with {code}")
+
+

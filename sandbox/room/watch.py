@@ -1,0 +1,69 @@
+"""The watch on time, memory and number of tasks of everything inside.
+
+rlimits bound each process; this bounds the tree. Shared memory is counted where it is mapped, which
+is enough because the seccomp profile refuses the ways to hold it unmapped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import Any
+
+_INTERVAL_S = 0.025
+_FIELDS = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB|^Threads:\s+(\d+)", re.MULTILINE)
+
+
+class Watch:
+    """Looks at /proc of the room's own pid namespace at most every 25 ms."""
+
+    def __init__(self, proc: str, limits: dict[str, Any]) -> None:
+        self._proc = proc
+        self._deadline = time.monotonic() + float(limits["timeout"])
+        self._limits = limits
+        self._next = 0.0
+        self.peak_memory = 0
+        self.peak_tasks = 0
+
+    @property
+    def wait_s(self) -> float:
+        """How long nothing needs to be looked at."""
+        return max(0.0, self._next - time.monotonic())
+
+    def look(self) -> str | None:
+        """One sentence when a limit is exceeded."""
+        now = time.monotonic()
+        if now >= self._deadline:
+            return f"time limit: it ran for longer than {self._limits['timeout']:g} s"
+        if now < self._next:
+            return None
+        memory, tasks = self._measure()
+        self._next = time.monotonic() + _INTERVAL_S
+        self.peak_memory = max(self.peak_memory, memory)
+        self.peak_tasks = max(self.peak_tasks, tasks)
+        if memory > self._limits["memory"]:
+            return f"memory limit: it used more than {self._limits['memory'] >> 20} MiB"
+        if tasks > self._limits["processes"]:
+            return f"process limit: it started more than {self._limits['processes']} tasks"
+        return None
+
+    def _measure(self) -> tuple[int, int]:
+        memory = tasks = 0
+        for pid in others(self._proc):
+            try:
+                with open(f"{self._proc}/{pid}/status", "rb") as file:
+                    status = file.read(8192)
+            except OSError:  # it ended meanwhile
+                continue
+            for kilobytes, threads in _FIELDS.findall(status):
+                if threads:
+                    tasks += int(threads)
+                else:
+                    memory += int(kilobytes) << 10
+        return memory, tasks
+
+
+def others(proc: str) -> list[int]:
+    """Every process of the room but the supervisor, which is pid 1."""
+    return [int(name) for name in os.listdir(proc) if name.isdecimal() and name != "1"]  # noqa: PTH208
