@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command line (default: the process's own) and exit with its code."""
+    from safe_load.cli import terminal  # noqa: PLC0415
+
+    terminal.end_on_sigterm()
     sys.exit(exit_code(sys.argv[1:] if args is None else list(args)))
 
 
@@ -26,7 +29,6 @@ def exit_code(args: list[str]) -> int:
     from safe_load.cli import terminal  # noqa: PLC0415
     from safe_load.cli.app import app  # noqa: PLC0415
 
-    terminal.end_on_sigterm()
     try:
         code = app.main(args, prog_name="safe-load", standalone_mode=False)
         terminal.flush()
