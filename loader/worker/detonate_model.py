@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,19 +60,31 @@ class Walk:
 
         with_weights: then also load the model for real and run it once.
         """
-        config = self._step("config", lambda: transformers.AutoConfig.from_pretrained(self.folder, **_OFFLINE))
+        config = self._step(
+            "config", lambda: transformers.AutoConfig.from_pretrained(self.folder, **_OFFLINE)
+        )
         if self._has(*_TOKENIZER_FILES) or getattr(config, "tokenizer_class", None):
-            tokenizer = self._step("tokenizer", lambda: transformers.AutoTokenizer.from_pretrained(self.folder, **_OFFLINE))
+            tokenizer = self._step(
+                "tokenizer",
+                lambda: transformers.AutoTokenizer.from_pretrained(self.folder, **_OFFLINE),
+            )
             if tokenizer is not None:
                 self._step("tokenize", lambda: tokenizer("Hello, world"))
                 if getattr(tokenizer, "chat_template", None):
                     chat = [{"role": "user", "content": "Hello"}]
-                    self._step("chat template", lambda: tokenizer.apply_chat_template(chat, tokenize=False))
+                    self._step(
+                        "chat template", lambda: tokenizer.apply_chat_template(chat, tokenize=False)
+                    )
         if self._has(*_PROCESSOR_FILES):
             processor: Any = transformers.AutoProcessor
             self._step("processor", lambda: processor.from_pretrained(self.folder, **_OFFLINE))
         if self._has("generation_config.json"):
-            self._step("generation config", lambda: transformers.GenerationConfig.from_pretrained(self.folder, local_files_only=True))
+            self._step(
+                "generation config",
+                lambda: transformers.GenerationConfig.from_pretrained(
+                    self.folder, local_files_only=True
+                ),
+            )
         if config is None:
             return None
         architecture = self._step("architecture", lambda: _architecture(config))
@@ -84,7 +97,9 @@ class Walk:
         if fit is None:
             self._step("model on meta", lambda: _on_meta(architecture, config))
         if with_weights:
-            model = self._step("load", lambda: architecture.from_pretrained(self.folder, **_OFFLINE))
+            model = self._step(
+                "load", lambda: architecture.from_pretrained(self.folder, **_OFFLINE)
+            )
             if model is not None:
                 self._step("forward", lambda: _forward(model))
         return fit
@@ -93,7 +108,9 @@ class Walk:
         started = time.monotonic()
         value, error = attempt(action)
         duration = round(time.monotonic() - started, 4)
-        self.steps.append({"step": step, "ok": error is None, "error": error, "duration_s": duration})
+        self.steps.append(
+            {"step": step, "ok": error is None, "error": error, "duration_s": duration}
+        )
         return value
 
     def _has(self, *names: str) -> bool:
@@ -105,7 +122,11 @@ class Walk:
             if name in self.weights:
                 return self.weights[name]
             index = Path(self.folder, name)
-            if name.endswith(".index.json") and index.is_file() and index.stat().st_size <= MAX_INDEX_BYTES:
+            if (
+                name.endswith(".index.json")
+                and index.is_file()
+                and index.stat().st_size <= MAX_INDEX_BYTES
+            ):
                 shards = set(json.loads(index.read_bytes())["weight_map"].values())
                 return [row for shard in sorted(shards) for row in self.weights.get(shard, ())]
         return []
@@ -146,7 +167,9 @@ def _fit(architecture: Any, config: Any, table: list[dict[str, Any]]) -> dict[st
         "architecture": str(architecture.__name__)[:MAX_NAME],
         "missing": _listed(info["missing_keys"]),
         "unexpected": _listed(info["unexpected_keys"]),
-        "mismatched": _listed(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"]),
+        "mismatched": _listed(
+            key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"]
+        ),
     }
 
 
@@ -163,7 +186,9 @@ def _meta_without_accelerate() -> Iterator[None]:
     devices (transformers 4.57 modeling_utils, 5.x integrations.accelerate).
     """
     places = [transformers.modeling_utils, transformers.integrations.accelerate]
-    originals = [(place, check) for place in places if (check := vars(place).get("is_accelerate_available"))]
+    originals = [
+        (place, check) for place in places if (check := vars(place).get("is_accelerate_available"))
+    ]
     try:
         for place, _ in originals:
             vars(place)["is_accelerate_available"] = lambda *_args, **_options: True
@@ -182,7 +207,9 @@ def _forward(model: Any) -> None:
     """One pass over the smallest inputs that the model's main input takes."""
     config = model.config
     names = {str(getattr(model, "main_input_name", "input_ids"))}
-    if type(config).__name__ == "CLIPConfig" or {"text_config", "vision_config"} <= set(config.to_dict()):
+    if type(config).__name__ == "CLIPConfig" or {"text_config", "vision_config"} <= set(
+        config.to_dict()
+    ):
         names |= {"input_ids", "pixel_values"}
     if getattr(config, "is_encoder_decoder", False):
         names.add("decoder_input_ids")
@@ -193,7 +220,11 @@ def _forward(model: Any) -> None:
 
 def _bounded(config: Any, key: str, default: int) -> int:
     """An integer of the config, or of its vision or audio part, between 1 and 4096."""
-    for part in (config, getattr(config, "vision_config", None), getattr(config, "audio_config", None)):
+    for part in (
+        config,
+        getattr(config, "vision_config", None),
+        getattr(config, "audio_config", None),
+    ):
         value = getattr(part, key, None)
         if isinstance(value, int):
             return max(1, min(value, 4096))
@@ -217,3 +248,13 @@ _INPUTS: dict[str, Callable[[Any], torch.Tensor]] = {
     "input_features": _mel,
     "input_values": lambda _: torch.zeros(1, 16000),
 }
+
+
+def _warm() -> None:
+    conversion: Any = import_module("transformers.conversion_mapping")
+    conversion.get_checkpoint_conversion_mapping("")
+
+
+# transformers 5 compiles its table of renamed weights when it is first asked (1,000 patterns,
+# 0.1 s): done here, a warm room does it once for all models. Before 5 there is no such table.
+attempt(_warm)

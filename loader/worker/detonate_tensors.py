@@ -11,6 +11,7 @@ from collections import OrderedDict, defaultdict, deque
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safe_load.worker.fingerprint import digest, plan
 from safe_load.worker.guarded import attempt
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 MAX_TENSORS = 200_000
 MAX_NODES = 5_000_000
 MAX_DEPTH = 100
+#: Characters of a name, dimensions of a shape.
+MAX_NAME = 4096
+MAX_RANK = 64
 #: Bytes that all tables together may take as JSON; the room's whole result stays below 48 MB.
 MAX_TABLE_BYTES = 40_000_000
 #: A tensor that is not contiguous is copied to be digested, up to this many bytes.
@@ -64,15 +68,16 @@ class Tables:
             rows.append(row)
 
     def _fits(self, row: dict[str, Any]) -> bool:
-        size = len(json.dumps(row["name"])) + 20 * len(row["shape"]) + 80
-        if self._tensors < 1 or size > self._bytes:
+        name, rank = row["name"], len(row["shape"])
+        size = len(json.dumps(name)) + 20 * rank + 80
+        if self._tensors < 1 or size > self._bytes or len(name) > MAX_NAME or rank > MAX_RANK:
             self.truncated = True
             return False
         self._tensors -= 1
         self._bytes -= size
         return True
 
-    def _walk(self, value: object) -> Iterator[tuple[str, torch.Tensor]]:
+    def _walk(self, value: object) -> Iterator[tuple[str, Any]]:
         """Depth first in the order of the containers, without recursion."""
         stack: list[Iterator[tuple[str, object]]] = [iter([("", value)])]
         while stack:
@@ -82,8 +87,8 @@ class Tables:
                     self.truncated = True
                     return
                 kind = type(item)
-                if issubclass(kind, torch.Tensor):
-                    yield name or "tensor", item  # type: ignore[misc]
+                if issubclass(kind, torch.Tensor) or _is_numbers(item):
+                    yield name or "tensor", item
                 elif not issubclass(kind, _LEAVES):
                     if len(stack) >= MAX_DEPTH:
                         self.truncated = True
@@ -93,7 +98,13 @@ class Tables:
             else:
                 stack.pop()
 
-    def _row(self, name: str, tensor: torch.Tensor) -> dict[str, Any]:
+    def _row(self, name: str, tensor: Any) -> dict[str, Any]:
+        if issubclass(type(tensor), np.ndarray):
+            # As a plain array: a subclass may bring methods. What torch has no name for says numpy's.
+            tensor = tensor.view(np.ndarray)
+            dtype = tensor.dtype.newbyteorder("=").name
+            crc, _ = attempt(lambda: self._crc32_of_array(tensor))
+            return {"name": name, "dtype": dtype, "shape": list(tensor.shape), "crc32": crc}
         with torch._C.DisableTorchFunctionSubclass():
             shape = [int(size) for size in tensor.shape]
             if not all(0 <= size < 1 << 63 for size in shape):
@@ -111,6 +122,8 @@ class Tables:
         if not ranges:
             return None
         tensor = tensor.detach()
+        if tensor.is_quantized:
+            tensor = tensor.int_repr()
         if not tensor.is_contiguous() or tensor.is_conj() or tensor.is_neg():
             if nbytes > MAX_COPY:
                 return None
@@ -118,6 +131,21 @@ class Tables:
         # One byte per element of a view: no page is touched but those digested.
         flat = memoryview(tensor.view(-1).view(torch.uint8).numpy().data)
         return digest(flat[offset : offset + length] for offset, length in ranges)
+
+    def _crc32_of_array(self, array: np.ndarray[Any, Any]) -> int | None:
+        ranges = plan(array.nbytes, self.budget)
+        little = array.dtype.newbyteorder("<")
+        if not ranges or (
+            array.nbytes > MAX_COPY and not (array.flags.c_contiguous and little == array.dtype)
+        ):
+            return None
+        flat = np.ascontiguousarray(array, dtype=little).reshape(-1).view(np.uint8).data
+        return digest(flat[offset : offset + length] for offset, length in ranges)
+
+
+def _is_numbers(item: object) -> bool:
+    """Whether it is an array of plain numbers: not of objects, text, dates or structures."""
+    return issubclass(type(item), np.ndarray) and np.ndarray.dtype.__get__(item).kind in "biufc"
 
 
 def _children(name: str, item: Any) -> Iterator[tuple[str, object]]:
@@ -131,6 +159,9 @@ def _children(name: str, item: Any) -> Iterator[tuple[str, object]]:
         if issubclass(kind, base):
             for index, part in enumerate(base.__iter__(item)):
                 yield f"{prefix}{index}", part
+    if issubclass(kind, np.ndarray) and np.ndarray.dtype.__get__(item).kind == "O":
+        for index, part in enumerate(np.ndarray.ravel(item).tolist()):
+            yield f"{prefix}{index}", part
     if kind not in _PLAIN:
         attributes, _ = attempt(lambda: object.__getattribute__(item, "__dict__"))
         if type(attributes) is dict:

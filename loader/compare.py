@@ -1,0 +1,97 @@
+"""Does what a load produced differ from what the file's bytes say?
+
+Zone: controller. A payload that edits the weights while they load shows up here and nowhere else.
+What is exported is always what the bytes say; a difference tells that users of the file would
+have got something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from safe_load.inside import (
+    Detonated,
+    DetonatedFile,
+    DetonatedTensor,
+    Extracted,
+    ExtractedFile,
+    ExtractedTensor,
+    read_detonated,
+    read_extracted,
+)
+
+#: Types of two numbers that are written as one more dimension of size 2.
+_VIEWED = {"complex32", "complex128"}
+#: Differences that are told one by one; more of one file say nothing new.
+MAX_DIFFERENCES = 1000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One tensor that differs. tensor: its name, hostile text. detail: one sentence."""
+
+    file: str
+    tensor: str
+    kind: Literal["missing", "added", "shape", "dtype", "bytes"]
+    detail: str
+
+
+def compare(extracted: Extracted | object, detonated: Detonated | object) -> list[Difference]:
+    """The differences of the files that both stages read, at most MAX_DIFFERENCES of each file.
+
+    Takes what the stages sent back, decoded JSON or already typed. Raises ValueError when it is
+    not that. A file that did not load, in either stage, gives no differences: its failure is a
+    fact of its own.
+    """
+    if not isinstance(extracted, Extracted):
+        extracted = read_extracted(extracted)
+    if not isinstance(detonated, Detonated):
+        detonated = read_detonated(detonated)
+    produced = {file.name: file for file in detonated.files if file.ok}
+    return [
+        difference
+        for file in extracted.files
+        if file.status == "ok" and file.name in produced
+        for difference in _of_file(file, produced[file.name])[:MAX_DIFFERENCES]
+    ]
+
+
+def _of_file(said: ExtractedFile, produced: DetonatedFile) -> list[Difference]:
+    expected = {tensor.name: tensor for tensor in said.tensors}
+    # A tied tensor is written once, under one of its names: the others stand for it.
+    for names in said.tied:
+        written = next((expected[name] for name in names if name in expected), None)
+        if written is not None:
+            expected.update({name: written for name in names if name not in expected})
+    actual = {tensor.name: tensor for tensor in produced.tensors}
+    differences = []
+    for name, tensor in expected.items():
+        if name in actual:
+            differences += _of_tensor(said.name, tensor, actual[name])
+        elif not produced.truncated:
+            detail = f"The file holds the tensor {name!r}, but loading it does not give it."
+            differences.append(Difference(said.name, name, "missing", detail))
+    for name in sorted(actual.keys() - expected.keys()):
+        detail = f"Loading the file gives a tensor {name!r} that its bytes do not hold."
+        differences.append(Difference(said.name, name, "added", detail))
+    return differences
+
+
+def _of_tensor(file: str, said: ExtractedTensor, actual: DetonatedTensor) -> list[Difference]:
+    name = actual.name
+    if actual.dtype != said.torch_dtype:
+        detail = (
+            f"Loading gives {name!r} the type {actual.dtype}, its bytes say {said.torch_dtype}."
+        )
+        return [Difference(file, name, "dtype", detail)]
+    # A type that safetensors lacks is written as a view of one that it has, by further dimensions.
+    if said.shape[: len(actual.shape)] != actual.shape or (
+        said.torch_dtype not in _VIEWED and len(said.shape) != len(actual.shape)
+    ):
+        detail = f"Loading gives {name!r} the shape {list(actual.shape)}, its bytes say {list(said.shape)}."
+        return [Difference(file, name, "shape", detail)]
+    if said.crc32 is not None and actual.crc32 is not None and said.crc32 != actual.crc32:
+        detail = f"Loading gives {name!r} other numbers than its bytes hold."
+        return [Difference(file, name, "bytes", detail)]
+    return []

