@@ -77,6 +77,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "t": "Seconds since the load began.",
         "stage": "The step that it happened in.",
         "pid": "Process id inside the room.",
+        "ppid": "The parent's, 0 where it was not known.",
         "comm": "The process's name for itself.",
         "syscall": "The name of the system call.",
         "args": "Its arguments by name, as far as they were decoded.",

@@ -11,7 +11,7 @@ LIMIT = 2000
 # unassigned, line and paragraph separators, and every space but U+0020: Unicode categories C* and
 # Z*) is escaped. Beyond those, Unicode's Default_Ignorable_Code_Point lists characters that count
 # as letters or marks but show as nothing, so that two different names would look the same.
-_PLAIN = re.compile(r"[\x20-\x7e]*")
+_ODD = re.compile(r"[^\x20-\x7e]")
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
@@ -26,11 +26,12 @@ def visible(text: str, limit: int = LIMIT) -> str:
     cut = len(text) - limit
     if cut > 0:
         text = text[:limit]
-    if _PLAIN.fullmatch(text) is None:
-        text = "".join(
-            char
-            if char.isprintable() and not _IGNORABLE.match(char)
-            else char.encode("unicode_escape").decode("ascii")
-            for char in text
-        )
+    text = _ODD.sub(_shown, text)
     return f"{text}… ({cut} more characters)" if cut > 0 else text
+
+
+def _shown(match: re.Match[str]) -> str:
+    char = match[0]
+    if char.isprintable() and not _IGNORABLE.match(char):
+        return char
+    return char.encode("unicode_escape").decode("ascii")

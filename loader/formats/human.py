@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.padding import Padding
@@ -15,10 +15,12 @@ from safe_load.formats.interface import Format
 from safe_load.profiles.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from safe_load.formats.story import Tone
-    from safe_load.report import Report, Severity
+    from safe_load.formats.story import Attempt, Tone
+    from safe_load.report import Finding, Report, Severity
+
+_Item = TypeVar("_Item")
 
 _COLORS: dict[Tone, str] = {"good": "green", "warn": "yellow", "bad": "red", "plain": "cyan"}
 _SEVERITY: dict[Severity, str] = {
@@ -27,7 +29,6 @@ _SEVERITY: dict[Severity, str] = {
     "medium": "yellow",
     "low": "cyan",
 }
-_MOST = {"tried": 20, "findings": 50, "exported": 10, "notes": 10}
 _MIN_WIDTH = 40
 #: Characters of one string: a quarter of a screen, so that none pushes the rest out of sight.
 _LONGEST = 500
@@ -89,51 +90,41 @@ def _headline(console: Console, report: Report) -> None:
 
 
 def _body(console: Console, report: Report) -> None:
-    tried = story.attempts(report)
-    _section(
-        console,
-        "What it tried",
-        [
-            (_text(attempt.kind), Text.assemble(_text(attempt.what), "  ", _text(attempt.note, "dim")))
-            for attempt in tried
-        ],
-        _MOST["tried"],
-    )
-    _section(
-        console,
-        "Findings",
-        [
-            (
-                _text(finding.severity, _SEVERITY[finding.severity]),
-                _lines(
-                    Text.assemble(_text(finding.id, "bold"), " ", _text(finding.title)),
-                    _text(finding.detail),
-                    _text(f"at {finding.location}" if finding.location else "", "dim"),
-                ),
-            )
-            for finding in story.by_severity(report.findings)
-        ],
-        _MOST["findings"],
-    )
+    _section(console, "What it tried", story.attempts(report), _attempt, 20)
+    _section(console, "Findings", story.by_severity(report.findings), _finding, 50)
     facts = {
         "read": story.files(report) if report.files else "",
         "weights": story.weights(report),
     }
-    _section(console, "Contents", [(_text(k), _text(v)) for k, v in facts.items() if v])
+    _section(console, "Contents", [fact for fact in facts.items() if fact[1]], _fact)
     notes = [*story.caveats(report), *report.notes]
-    _section(console, "Notes", [(_text("·"), _text(note)) for note in notes], _MOST["notes"])
-    if report.export is not None:
-        _section(
-            console,
-            f"Exported to {visible(report.export.path)}",
-            [(_text(f.path), _text(format_size(f.size), "dim")) for f in report.export.files],
-            _MOST["exported"],
-        )
-        if code := story.next_step(report):
-            console.print()
-            console.print(_text("Use it", "bold"))
-            for line in code:
-                console.print(Padding(_text(line), (0, 0, 0, 2)))
+    _section(console, "Notes", [("·", note) for note in notes], _fact, 10)
+    if report.export is None:
+        return
+    files = [(file.path, format_size(file.size)) for file in report.export.files]
+    _section(console, f"Exported to {report.export.path}", files, _fact, 10)
+    if code := story.next_step(report):
+        console.print()
+        console.print(_text("Use it", "bold"))
+        for line in code:
+            console.print(Padding(_text(line), (0, 0, 0, 2)))
+
+
+def _attempt(attempt: Attempt) -> tuple[Text, Text]:
+    what = Text.assemble(_text(attempt.what), "  ", _text(attempt.note, "dim"))
+    return _text(attempt.kind), what
+
+
+def _finding(finding: Finding) -> tuple[Text, Text]:
+    return _text(finding.severity, _SEVERITY[finding.severity]), _lines(
+        Text.assemble(_text(finding.id, "bold"), " ", _text(finding.title)),
+        _text(finding.detail),
+        _text(f"at {finding.location}" if finding.location else "", "dim"),
+    )
+
+
+def _fact(fact: tuple[str, str]) -> tuple[Text, Text]:
+    return _text(fact[0]), _text(fact[1])
 
 
 def _lines(*lines: Text) -> Text:
@@ -141,20 +132,24 @@ def _lines(*lines: Text) -> Text:
 
 
 def _section(
-    console: Console, title: str, rows: Sequence[tuple[Text, Text]], most: int | None = None
+    console: Console,
+    title: str,
+    items: Sequence[_Item],
+    row: Callable[[_Item], tuple[Text, Text]],
+    most: int | None = None,
 ) -> None:
-    if not rows:
+    """A title and a table with a row for each item, of the first `most` items."""
+    if not items:
         return
     console.print()
     console.print(_text(title, "bold"))
-    shown: Iterable[tuple[Text, Text]] = rows if most is None else rows[:most]
     table = Table.grid(padding=(0, 2, 0, 0))
     # A long label folds rather than pushing what it labels off the screen.
     table.add_column(overflow="fold", max_width=max(console.width // 2, 12))
     table.add_column(overflow="fold")
-    for label, text in shown:
-        table.add_row(label, text)
+    for item in items[:most]:
+        table.add_row(*row(item))
     console.print(Padding(table, (0, 0, 0, 2)))
-    left = len(rows) - most if most is not None else 0
-    if left > 0:
+    if most is not None and len(items) > most:
+        left = len(items) - most
         console.print(_text(f"  and {left} more; --format json has them all", "dim"))

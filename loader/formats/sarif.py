@@ -11,7 +11,7 @@ from safe_load.formats import story
 from safe_load.formats.escape import visible
 from safe_load.formats.interface import Format
 from safe_load.formats.json import dump
-from safe_load.report import EXIT_CODES, SEVERITIES
+from safe_load.report import EXIT_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,8 @@ def _run(report: Report) -> dict[str, Any]:
             {"level": "error", "message": {"text": visible(story.outcome(report))}}
         ]
     seen: dict[str, int] = {}
+    # Longest first: "a.bin" is not the file of "a.bin.index.json: weight_map".
+    paths = sorted((file.path for file in report.files), key=len, reverse=True)
     return {
         "tool": {
             "driver": {
@@ -74,7 +76,7 @@ def _run(report: Report) -> dict[str, Any]:
         "originalUriBaseIds": {"SOURCE": {"description": {"text": visible(report.source.path)}}},
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(report, finding, rules, seen) for finding in report.findings],
+        "results": [_result(finding, paths, rules, seen) for finding in report.findings],
         "properties": {
             "verdict": report.verdict,
             "outcome": report.outcome,
@@ -99,7 +101,7 @@ def _rule(finding: Finding) -> dict[str, Any]:
 
 
 def _result(
-    report: Report, finding: Finding, rules: list[str], seen: dict[str, int]
+    finding: Finding, paths: list[str], rules: list[str], seen: dict[str, int]
 ) -> dict[str, Any]:
     message = ": ".join(visible(part) for part in (finding.title, finding.detail) if part)
     # Times and process numbers change from run to run; these three do not.
@@ -111,9 +113,10 @@ def _result(
         "ruleIndex": rules.index(finding.id),
         "level": _LEVELS[finding.severity],
         "message": {"text": _plain(message) or visible(finding.id)},
-        "locations": [_location(report, finding)],
+        "locations": [_location(finding, paths)],
         "partialFingerprints": {"safeLoadFinding/v1": f"{print_}:{seen[print_]}"},
-        "properties": {"severity": finding.severity, "rank": SEVERITIES.index(finding.severity)},
+        "rank": float(_SCORES[finding.severity]) * 10,
+        "properties": {"severity": finding.severity},
     }
 
 
@@ -122,12 +125,11 @@ def _plain(message: str) -> str:
     return re.sub(r"(\\*)([\[\]])", r"\1\1\\\2", message)
 
 
-def _location(report: Report, finding: Finding) -> dict[str, Any]:
-    """The file that a finding's location begins with, else the source's first file, else itself."""
-    paths = sorted((file.path for file in report.files), key=len, reverse=True)
+def _location(finding: Finding, paths: list[str]) -> dict[str, Any]:
+    """The file that a finding's location begins with, else the source's only file, else itself."""
     path = next((path for path in paths if _within(finding.location, path)), None)
     if path is None:
-        path = report.files[0].path if len(report.files) == 1 else "."
+        path = paths[0] if len(paths) == 1 else "."
     location: dict[str, Any] = {
         "physicalLocation": {
             "artifactLocation": {
@@ -144,5 +146,7 @@ def _location(report: Report, finding: Finding) -> dict[str, Any]:
 
 def _within(location: str, path: str) -> bool:
     """Whether a location is that file, or a place in it ("file: key", "file!member", "file#x")."""
-    rest = location.removeprefix(path)
-    return location.startswith(path) and not rest[:1].isalnum() and rest[:1] not in ("_", "-", ".", "/")
+    if not location.startswith(path):
+        return False
+    after = location[len(path) : len(path) + 1]
+    return not after.isalnum() and after not in ("_", "-", ".", "/")
