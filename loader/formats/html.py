@@ -120,7 +120,7 @@ def _tiles(report: Report) -> str:
         "programs": f"{len(report.processes)}",
         "network": f"{len(report.egress)}",
         "refused calls": f"{refused}",
-        "peak memory": format_size(report.resources.peak_memory_bytes),
+        "memory": format_size(report.resources.peak_memory_bytes),
     }
     return "".join(
         ["<dl class=tiles>", *(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items()), "</dl>"]

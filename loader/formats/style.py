@@ -23,10 +23,10 @@ STYLE = """
 .safe-load summary { cursor: pointer; }
 .safe-load .verdict { color: var(--tone); font-size: 1.15rem; font-weight: 700; }
 .safe-load .quiet { color: var(--quiet); font-weight: 400; font-size: .88em; }
-.safe-load code, .safe-load pre { font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; white-space: pre-wrap; }
+.safe-load code, .safe-load pre { font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
 .safe-load code { background: var(--code); border-radius: 4px; padding: .1em .3em; }
 .safe-load pre { background: var(--code); border-radius: 6px; padding: .75rem 1rem; }
-.safe-load .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); gap: .5rem; margin: 1rem 0 0; }
+.safe-load .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(6rem, 1fr)); gap: .5rem; margin: 1rem 0 0; }
 .safe-load .tiles div { background: var(--code); border-radius: 6px; padding: .45rem .7rem; }
 .safe-load .tiles dt { color: var(--quiet); font-size: .8rem; }
 .safe-load .tiles dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
@@ -39,7 +39,7 @@ STYLE = """
 .safe-load .wide { overflow-x: auto; }
 .safe-load table { border-collapse: collapse; width: 100%; font-size: .92em; }
 .safe-load th { text-align: left; color: var(--quiet); font-weight: 500; font-size: .88em; }
-.safe-load th, .safe-load td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; min-width: 3rem; }
+.safe-load th, .safe-load td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; min-width: 3rem; }
 .safe-load td:first-child { min-width: 4.8rem; }
 .safe-load b.denied, .safe-load b.missing { color: var(--bad); }
 .safe-load b.redirected, .safe-load b.weaker { color: var(--warn); }

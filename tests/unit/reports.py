@@ -84,7 +84,7 @@ def malicious(path: str = "models/stealer") -> Report:
     """A model that runs a program, looks for secrets and sends them home."""
     events = [
         Event(0.61, "detonate", 2, "python", "openat", {"path": "/home/user/.aws/credentials"}, "allowed"),
-        Event(0.62, "detonate", 2, "python", "openat", {"path": "/etc/shadow"}, "denied", "EACCES", 3),
+        Event(0.62, "detonate", 2, "python", "openat", {"path": "/etc/shadow"}, "denied", "EACCES", count=3),
         Event(0.70, "detonate", 2, "python", "execve", {"path": "/bin/sh", "argv": ["sh", "-c", "id"]}, "denied", "EPERM"),
         Event(0.81, "detonate", 2, "python", "connect", {"address": "192.0.2.7", "port": 443}, "redirected"),
         Event(0.90, "detonate", 2, "python", "ptrace", {"request": 16}, "denied", "EPERM"),
