@@ -1,0 +1,271 @@
+"""An exported folder appears complete, by one rename, or not at all.
+
+Zone: controller. Files are gathered in a hidden folder beside the target, which only its owner can
+enter and which is locked while its process lives. Whatever ends the process, nothing half-done is
+ever visible under the target's name; a hidden folder whose lock is gone is removed by the next
+export beside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+from safe_load import manifest
+from safe_load.errors import LimitHit, UsageError
+from safe_load.hashing import sha256_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+_MARK = ".safe-load-"
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Staging:
+    """The folder in which one export is put together. Use it as a context manager:
+
+        with Staging.create(target, expected=total_bytes) as staging:
+            descriptor = staging.open_output("model.safetensors")
+            ...
+            staging.write("config.json", data)
+            exported = staging.publish(make_manifest)
+
+    Leaving the block without `publish` removes everything that was made.
+    """
+
+    def __init__(self, target: Path, path: Path, descriptor: int, made: list[Path]) -> None:
+        self.target = target
+        self.path = path
+        self._descriptor = descriptor
+        self._made = made
+        self._outputs: dict[str, int] = {}
+        self._published = False
+
+    @classmethod
+    def create(cls, target: Path, *, expected: int = 0) -> Self:
+        """Start an export to `target`, which must not exist or be an empty folder.
+
+        expected: bytes that the export will take. Raises UsageError when the target is taken, its
+        folder cannot be written, or its file system has less space than expected.
+        """
+        target = Path(os.path.realpath(target))
+        _check_free(target)
+        made: list[Path] = []
+        try:
+            _make_parents(target.parent, made)
+            _sweep(target)
+            space = os.statvfs(target.parent)
+            if space.f_bavail * space.f_frsize < expected:
+                raise UsageError(
+                    f"{target.parent} has {space.f_bavail * space.f_frsize:,} bytes free, the export "
+                    f"needs {expected:,}: make room, or choose another -o."
+                )
+            path, descriptor = _make_locked(target)
+            return cls(target, path, descriptor, made)
+        except OSError as error:
+            _remove_parents(made)
+            raise UsageError(f"{target} cannot be written: {error.strerror}") from error
+        except BaseException:
+            _remove_parents(made)
+            raise
+
+    def open_output(self, name: str) -> int:
+        """A descriptor, to read and write, on a new empty file. It belongs to the Staging, which
+        closes it at the end. name: a plain relative path. Raises FileExistsError, LimitHit."""
+        manifest.check_path(name)
+        with _disk_full(self.target):
+            if "/" in name:
+                (self.path / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(name, _CREATE, 0o600, dir_fd=self._descriptor)
+        self._outputs[name] = descriptor
+        return descriptor
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a new file with this content beside the others. Raises as `open_output`."""
+        view = memoryview(data)
+        descriptor = self.open_output(name)
+        with _disk_full(self.target):
+            while view:
+                view = view[os.write(descriptor, view) :]
+
+    def publish(
+        self,
+        make_manifest: Callable[[list[manifest.FileEntry]], bytes],
+        *,
+        durable: bool = True,
+        threads: int | None = None,
+    ) -> list[manifest.FileEntry]:
+        """Hash all files, add the manifest that is made of that, and show the folder to the world.
+
+        durable: also wait until all is on the disk. Returns every file of the folder. Raises
+        UsageError when the target was taken meanwhile, LimitHit when the disk is full.
+        """
+        names = sorted(self._outputs)
+        digests = sha256_files([self.path / name for name in names], threads)
+        entries = [
+            manifest.FileEntry(name, os.fstat(self._outputs[name]).st_size, digests[self.path / name])
+            for name in names
+        ]
+        data = make_manifest(entries)
+        self.write(manifest.NAME, data)
+        digest = sha256_files([self.path / manifest.NAME])[self.path / manifest.NAME]
+        self._open_to_readers(durable)
+        try:
+            self.path.rename(self.target)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise _taken(self.target) from error
+            raise UsageError(f"{self.target} cannot be written: {error.strerror}") from error
+        self._published = True
+        if durable:
+            _sync(self.target.parent)
+        return [*entries, manifest.FileEntry(manifest.NAME, len(data), digest)]
+
+    def _open_to_readers(self, durable: bool) -> None:
+        """Give files and folders the permissions that the user's umask would have given them."""
+        allowed = ~_umask()
+        folders = {self.path} | {
+            self.path / parent for name in self._outputs for parent in Path(name).parents
+        }
+        with _disk_full(self.target):
+            for descriptor in self._outputs.values():
+                os.fchmod(descriptor, 0o644 & allowed)
+                if durable:
+                    os.fsync(descriptor)
+            for folder in sorted(folders, reverse=True):
+                folder.chmod(0o755 & allowed)
+                if durable:
+                    _sync(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._published:
+            shutil.rmtree(self.path, ignore_errors=True)
+            _remove_parents(self._made)
+        for descriptor in self._outputs.values():
+            os.close(descriptor)
+        os.close(self._descriptor)
+
+
+def index_json(weight_map: dict[str, str], total_size: int) -> bytes:
+    """model.safetensors.index.json: which file holds each tensor. total_size: bytes of all."""
+    index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
+    return msgspec.json.format(msgspec.json.encode(index, order="sorted"), indent=2) + b"\n"
+
+
+def _taken(target: Path) -> UsageError:
+    return UsageError(f"{target} exists and is not empty; choose another -o, or remove it.")
+
+
+def _check_free(target: Path) -> None:
+    try:
+        with os.scandir(target) as entries:
+            if any(entries):
+                raise _taken(target)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise UsageError(f"{target} is a file, or lies below one; choose another -o.") from error
+    except OSError as error:
+        raise UsageError(f"{target} cannot be read: {error.strerror}") from error
+
+
+def _make_parents(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it; `made` grows by each, outermost first."""
+    for path in reversed([folder, *folder.parents]):
+        with suppress(FileExistsError):
+            path.mkdir()
+            made.append(path)
+
+
+def _remove_parents(made: list[Path]) -> None:
+    for path in reversed(made):
+        # Another export may have put something there meanwhile: then it stays.
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _make_locked(target: Path) -> tuple[Path, int]:
+    """A new hidden folder beside the target, and a descriptor on it that holds its lock."""
+    while True:
+        path = target.with_name(f".{target.name}{_MARK}{secrets.token_hex(4)}")
+        path.mkdir(mode=0o700)
+        descriptor = os.open(path, _FOLDER)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between mkdir and flock another export may have taken it for a stale one.
+            if os.fstat(descriptor).st_nlink > 0 and path.exists():
+                return path, descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        else:
+            os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    """Remove hidden folders of earlier exports to this target whose process is dead."""
+    pattern = re.compile(re.escape(f".{target.name}{_MARK}") + "[0-9a-f]{8}")
+    with os.scandir(target.parent) as entries:
+        found = [Path(entry.path) for entry in entries if pattern.fullmatch(entry.name)]
+    for path in found:
+        # It may vanish meanwhile, or be another user's: neither is ours to care for.
+        with suppress(OSError):
+            descriptor = os.open(path, _FOLDER)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    # The lock went with the process, however that died (flock(2)).
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    """The process's umask, read without changing it where /proc shows it (Linux 4.7)."""
+    with suppress(FileNotFoundError), open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _disk_full(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LimitHit(f"{target.parent} is full: {error.strerror}. Nothing was exported.") from error
+        raise
