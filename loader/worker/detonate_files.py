@@ -148,30 +148,30 @@ def _header(path: str, tables: Tables, rows: list[dict[str, Any]]) -> None:
 class Absent:
     """Stands in for a class that is not installed, so that the rest of a pickle still runs."""
 
-    def __new__(cls, *_args: object, **_options: object) -> Self:
-        return object.__new__(cls)
+    def __new__(cls, *args: object, **_options: object) -> Self:
+        absent = object.__new__(cls)
+        absent.__dict__.update(args=args, state=None, items=[], pairs=[])
+        return absent
 
-    def __init__(self, *args: object, **_options: object) -> None:
-        if args:
-            self.args = args
+    def __init__(self, *_args: object, **_options: object) -> None:
+        """Take anything."""
 
     def __setstate__(self, state: object) -> None:
-        # The two forms of the default protocol: a dict, or a pair of dict and slots.
-        for part in state if isinstance(state, tuple) else (state,):
-            if isinstance(part, dict):
-                self.__dict__.update({str(key): value for key, value in part.items()})
-            elif part is not None:
-                self.state = part
+        self.__dict__["state"] = state
 
     def append(self, item: object) -> None:
-        """As a list would: the pickle says APPENDS to instances of list subclasses."""
-        self.__dict__.setdefault("items", []).append(item)
+        """As a list would: a pickle appends to what it takes for one."""
+        self.__dict__["items"].append(item)
 
     def __setitem__(self, key: object, item: object) -> None:
-        self.__dict__[str(key)] = item
+        self.__dict__["pairs"].append((key, item))
 
     def __call__(self, *args: object, **options: object) -> Absent:
         return type(self)(*args, **options)
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[object, ...]:
+        held = self.__dict__
+        return Absent, held["args"], held["state"], iter(held["items"]), iter(held["pairs"])
 
 
 def _pickle_module(missing: list[str]) -> Any:

@@ -1,13 +1,14 @@
 """The flat table of the tensors in whatever a load produced: names, dtypes, shapes, fingerprints.
 
-Zone: worker. The object walked is hostile: no method that its own class could define is called,
-and nodes, depth and the size of the table are bounded.
+Zone: worker. The object walked is hostile: what it raises is survived, and nodes, depth and the
+size of the table are bounded.
 """
 
 from __future__ import annotations
 
+import copyreg
 import json
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from safe_load.worker.fingerprint import digest, plan
 from safe_load.worker.guarded import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_TENSORS = 200_000
 MAX_NODES = 5_000_000
@@ -32,9 +33,12 @@ MAX_COPY = 64 << 20
 
 _LEAVES = (
     *(str, bytes, bytearray, int, float, complex, bool, type(None), type),
-    *(ModuleType, FunctionType, BuiltinFunctionType, MethodType, torch.dtype, torch.device),
+    *(set, frozenset, ModuleType, FunctionType, BuiltinFunctionType, MethodType),
+    *(torch.dtype, torch.device, torch.UntypedStorage, torch.TypedStorage),
 )
-_PLAIN = (dict, OrderedDict, defaultdict, list, tuple, deque, torch.Size)
+#: Containers that hold nothing but their items (an OrderedDict's `_metadata` is torch's own).
+_PLAIN = (dict, OrderedDict, defaultdict, Counter, list, tuple, deque, torch.Size)
+_BY_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
 
 
 class Tables:
@@ -80,6 +84,7 @@ class Tables:
     def _walk(self, value: object) -> Iterator[tuple[str, Any]]:
         """Depth first in the order of the containers, without recursion."""
         stack: list[Iterator[tuple[str, object]]] = [iter([("", value)])]
+        path: list[object] = []
         while stack:
             for name, item in stack[-1]:
                 self._nodes -= 1
@@ -89,14 +94,21 @@ class Tables:
                 kind = type(item)
                 if issubclass(kind, torch.Tensor) or _is_numbers(item):
                     yield name or "tensor", item
-                elif not issubclass(kind, _LEAVES):
-                    if len(stack) >= MAX_DEPTH:
-                        self.truncated = True
-                        continue
-                    stack.append(_children(name, item))
-                    break
+                    parts = _scales(name, item)
+                elif issubclass(kind, _LEAVES) or any(item is outer for outer in path):
+                    continue
+                else:
+                    parts = _children(name, item)
+                if len(stack) > MAX_DEPTH:
+                    self.truncated = True
+                    continue
+                stack.append(_guarded(parts))
+                path.append(item)
+                break
             else:
                 stack.pop()
+                if path:
+                    path.pop()
 
     def _row(self, name: str, tensor: Any) -> dict[str, Any]:
         if issubclass(type(tensor), np.ndarray):
@@ -148,25 +160,73 @@ def _is_numbers(item: object) -> bool:
     return issubclass(type(item), np.ndarray) and np.ndarray.dtype.__get__(item).kind in "biufc"
 
 
+def _guarded(parts: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+    """The parts, up to where getting one of them raises."""
+    try:
+        yield from parts
+    except GeneratorExit:
+        raise
+    except BaseException:  # noqa: BLE001 - asking a hostile object for its parts runs its code
+        return
+
+
+def _scales(name: str, tensor: Any) -> Iterator[tuple[str, object]]:
+    """The tensors that belong to one quantised by channel, as its pickle holds them."""
+    if not issubclass(type(tensor), torch.Tensor) or not tensor.is_quantized:
+        return
+    if tensor.qscheme() in _BY_CHANNEL:
+        yield f"{name or 'tensor'}.scales", tensor.q_per_channel_scales()
+        yield f"{name or 'tensor'}.zero_points", tensor.q_per_channel_zero_points()
+
+
 def _children(name: str, item: Any) -> Iterator[tuple[str, object]]:
-    """The named parts of a container or object, read without the methods of its own class."""
+    """The named parts of a container or object, under the names that extraction gives them.
+
+    A container's items are read without the methods of its own class. What else an object holds is
+    what a pickle of it would hold, asked of the object: that runs its code, as pickling it would.
+    """
     prefix = f"{name}." if name else ""
     kind = type(item)
     if issubclass(kind, dict):
-        for key, part in list(dict.items(item)):
-            yield prefix + _key(key), part
+        yield from _pairs(prefix, dict.items(item))
     for base in (list, tuple, deque):
         if issubclass(kind, base):
-            for index, part in enumerate(base.__iter__(item)):
-                yield f"{prefix}{index}", part
+            yield from _numbered(prefix, base.__iter__(item))
     if issubclass(kind, np.ndarray) and np.ndarray.dtype.__get__(item).kind == "O":
-        for index, part in enumerate(np.ndarray.ravel(item).tolist()):
-            yield f"{prefix}{index}", part
-    if kind not in _PLAIN:
-        attributes, _ = attempt(lambda: object.__getattribute__(item, "__dict__"))
-        if type(attributes) is dict:
-            for key, part in list(attributes.items()):
-                yield prefix + _key(key), part
+        yield from _numbered(prefix, np.ndarray.ravel(item).tolist())
+    elif kind not in _PLAIN:
+        reduce = copyreg.dispatch_table.get(kind)
+        reduced = reduce(item) if reduce else item.__reduce_ex__(2)
+        if type(reduced) is tuple:
+            yield from _reduced(prefix, reduced)
+
+
+def _reduced(prefix: str, reduced: tuple[Any, ...]) -> Iterator[tuple[str, object]]:
+    """The parts of an object by what its __reduce_ex__ returned."""
+    function, args, state, items, pairs, *_ = *reduced, None, None, None
+    if function is copyreg.__newobj__:  # type: ignore[attr-defined]
+        args = args[1:]
+    elif function is copyreg.__newobj_ex__:  # type: ignore[attr-defined]
+        args = args[1]
+    yield from _numbered(prefix, args)
+    yield from _numbered(prefix, items or ())
+    yield from _pairs(prefix, pairs or ())
+    if type(state) is tuple and len(state) == 2:  # __dict__ and __slots__
+        for part in state:
+            if part is not None:
+                yield from _pairs(prefix, part.items())
+    elif type(state) is dict:
+        yield from _pairs(prefix, state.items())
+    elif state is not None:
+        yield f"{prefix}state", state
+
+
+def _pairs(prefix: str, pairs: Iterable[tuple[object, object]]) -> Iterator[tuple[str, object]]:
+    return ((prefix + _key(key), part) for key, part in pairs)
+
+
+def _numbered(prefix: str, items: Iterable[object]) -> Iterator[tuple[str, object]]:
+    return ((f"{prefix}{index}", part) for index, part in enumerate(items))
 
 
 def _key(key: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import importlib.util
 import json
 import pickle
@@ -178,12 +179,15 @@ def test_names_are_paths_through_containers_and_objects(detonate: Any, tmp_path:
         "state": collections.OrderedDict(w=one),
         "list": [one, (one, {3: one})],
         "args": argparse.Namespace(init=one),
+        "partial": functools.partial(print, one),
+        "counter": collections.Counter(),
         "module": torch.nn.Linear(1, 1, bias=False),
         "not": [1, "text", None],
     }
     torch.save(value, tmp_path / "a.ckpt")
     assert set(table(detonate(tmp_path)["files"][0])) == {
         *("state.w", "list.0", "list.1.0", "list.1.1.3", "args.init"),
+        "partial.state.1.0",
         "module._parameters.weight",
     }
 
@@ -370,8 +374,18 @@ def test_a_container_that_holds_itself_ends(detonate: Any, tmp_path: Path) -> No
     loop["self"] = loop
     torch.save(loop, tmp_path / "a.bin")
     file = detonate(tmp_path)["files"][0]
+    assert not file["truncated"]
+    assert list(table(file)) == ["w"]
+
+
+def test_a_table_cut_short_by_depth_says_so(detonate: Any, tmp_path: Path) -> None:
+    value: Any = torch.zeros(1)
+    for _ in range(150):
+        value = [value]
+    torch.save([torch.zeros(1), value], tmp_path / "a.bin")
+    file = detonate(tmp_path)["files"][0]
     assert file["truncated"]
-    assert "w" in table(file)
+    assert list(table(file)) == ["0"]
 
 
 def test_a_damaged_file_is_an_error_of_that_file(detonate: Any, tmp_path: Path) -> None:
