@@ -73,7 +73,8 @@ class SyscallCount(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One recorded system call. t: seconds since the load began; pid as seen inside the room."""
+    """One recorded system call. t: seconds since the load began; pid and ppid as seen inside
+    the room; count: how often this very call was made."""
 
     t: float
     stage: str
@@ -83,6 +84,7 @@ class Event(msgspec.Struct, frozen=True):
     args: dict[str, Any]
     decision: Decision
     errno: str | None = None
+    ppid: int = 0
     count: int = 1
 
 

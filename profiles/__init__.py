@@ -1,8 +1,9 @@
 """Policy as data: what a room may use, which walls must stand, when a load is rejected.
 
 A profile is one TOML file in this folder (or the user's own); the system calls that a worker may
-make are in `seccomp/*.json`, in the OCI form that container engines read too. This module only
-reads and checks them. Zone: controller. Imports nothing of the rest of safe_load.
+make are in `seccomp/*.json`, in the OCI form that container engines read too; what honest loads do
+and which callables are ordinary is in `rules/*.toml`. This module only reads and checks them.
+Zone: controller. Imports nothing of the rest of safe_load.
 """
 
 from __future__ import annotations
@@ -151,6 +152,12 @@ class SeccompPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default: Literal["SCMP_ACT_NOTIFY"] = msgspec.field(name="defaultAction")
     architectures: tuple[str, ...]
     syscalls: tuple[SeccompRule, ...]
+
+
+@cache
+def rules(name: str) -> dict[str, Any]:
+    """The table of judgements of that name, e.g. "behaviour" or "callables"."""
+    return tomllib.loads((resources.files(__name__) / "rules" / f"{name}.toml").read_text("utf-8"))
 
 
 @cache

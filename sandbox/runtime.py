@@ -72,13 +72,12 @@ def find(distributions: tuple[str, ...]) -> Runtime:
     covered = [
         str(Path(path) / name) for path in standard for name in ("site-packages", "dist-packages")
     ]
-    zipped = str(Path(standard[0]).parent / f"python{sys.version_info[0]}{sys.version_info[1]}.zip")
     return Runtime(
         folders=tuple(folders.items()),
         files=tuple(files.items()),
         covered=tuple(covered),
         links=links,
-        python_path=(zipped, standard[0], dynamic, SITE),
+        python_path=(standard[0], dynamic, SITE),
         missing=tuple(missing),
     )
 

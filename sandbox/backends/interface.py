@@ -110,3 +110,7 @@ class Backend(ABC):
 
         Never raises for what happens inside; a room that cannot be built is status "broken".
         """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End every room that runs now; their `run` returns with status "interrupted"."""

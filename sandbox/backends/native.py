@@ -98,6 +98,7 @@ class NativeBackend(Backend):
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._policy: Policy | None = None
+        self._running: set[subprocess.Popen[bytes]] = set()
 
     def run(self, job: Job) -> RoomResult:
         started = time.monotonic()
@@ -115,11 +116,17 @@ class NativeBackend(Backend):
             except OSError as error:
                 heard.blame("broken", f"the room's interpreter {sys.executable} does not start: {error}")
                 return self._result(heard, started)
+            self._running.add(process)
             try:
                 self._converse(process, spec, pipes, heard)
             finally:
+                self._running.discard(process)
                 _end(process)
         return self._result(heard, started)
+
+    def stop(self) -> None:
+        for process in tuple(self._running):
+            process.kill()  # its children die with it, and with them every process of the room
 
     def _converse(
         self, process: subprocess.Popen[bytes], spec: dict[str, Any], pipes: _Pipes, heard: _Heard

@@ -20,9 +20,10 @@ _FILES = {
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "/etc/resolv.conf": "nameserver 192.0.2.53\noptions timeout:1 attempts:1\n",
     # torch and numpy ask these for the number of cores; without them they complain on stderr.
-    "/sys/devices/system/cpu/online": "0\n",
-    "/sys/devices/system/cpu/possible": "0\n",
-    "/sys/devices/system/cpu/present": "0\n",
+    **dict.fromkeys(
+        (f"/sys/devices/system/cpu/{name}" for name in ("online", "possible", "present")),
+        f"0-{(os.cpu_count() or 1) - 1}\n",
+    ),
 }
 _LINKS = {"/bin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64", "/sbin": "usr/sbin"}
 

@@ -1,0 +1,69 @@
+"""safe-load: open a model nobody vouches for, in a sealed room, and get numbers back.
+
+    import safe_load
+
+    report = safe_load.scan("model-dir")                 # what it is, and what it tried
+    report = safe_load.load("model-dir", "cleared/")     # ... and a cleared copy; raises if rejected
+
+What is named here is public; the rest of the package is not. Zones of trust: this folder is the
+controller (`worker/` is not: see there), `safe_load.sandbox` holds the walls, `safe_load.profiles`
+the policy. Importing this module imports nothing else: every name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safe_load.api import load, load_file, scan
+    from safe_load.errors import (
+        LimitHit,
+        NotLoadable,
+        Rejected,
+        SafeLoadError,
+        SandboxError,
+        UsageError,
+    )
+    from safe_load.report import Report
+    from safe_load.version import __version__
+
+__all__ = [
+    "LimitHit",
+    "NotLoadable",
+    "Rejected",
+    "Report",
+    "SafeLoadError",
+    "SandboxError",
+    "UsageError",
+    "__version__",
+    "load",
+    "load_file",
+    "scan",
+]
+
+_HOMES = {
+    "safe_load.api": ("load", "load_file", "scan"),
+    "safe_load.errors": (
+        "LimitHit",
+        "NotLoadable",
+        "Rejected",
+        "SafeLoadError",
+        "SandboxError",
+        "UsageError",
+    ),
+    "safe_load.report": ("Report",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("safe_load.version").version()
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

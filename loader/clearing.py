@@ -1,0 +1,124 @@
+"""The cleared copy: what the controller lets out, after everything inside is dead.
+
+Zone: controller. Weights are checked byte by byte of their headers, configuration is written anew;
+nothing is copied as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from safe_load import manifest, safetensors_file
+from safe_load.errors import NotLoadable, SandboxError
+from safe_load.export import index_json
+from safe_load.formats.escape import visible
+from safe_load.json_strict import Malformed
+from safe_load.model_config import CONFIG, GENERATION, Ask, reemit
+from safe_load.report import Export, ExportedFile, Report, Tensors, encode
+
+if TYPE_CHECKING:
+    from safe_load.export import Staging
+    from safe_load.inside import Extracted
+    from safe_load.inventory import Inventory
+
+REPORT = "safe-load.report.json"
+_MAX_CONFIG = 16 << 20
+_CONFIG_NAME = re.compile(r"config(\.\d+(\.\d+)*)?\.json")
+_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.safetensors")
+_MOST_NOTES = 20
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """files: name -> what is exported under it; asks: what the originals asked for besides."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    asks: list[Ask] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def configuration(stock: Inventory) -> Configuration:
+    """Read and re-emit the folder's configuration. Raises NotLoadable when it does not read."""
+    raw: dict[str, bytes] = {}
+    for entry in stock.entries:
+        if stock.folder and (_CONFIG_NAME.fullmatch(entry.path) or entry.path == GENERATION):
+            if entry.size > _MAX_CONFIG:
+                raise NotLoadable(f"{visible(entry.path)} is larger than {_MAX_CONFIG >> 20} MiB")
+            raw[entry.path] = entry.place.read_bytes()
+    if not raw:
+        return Configuration()
+    try:
+        emitted = reemit(raw)
+    except Malformed as error:
+        raise NotLoadable(str(error)) from error
+    notes = [f"{dropped.location} was dropped: it {dropped.reason}" for dropped in emitted.dropped[:_MOST_NOTES]]
+    if len(emitted.dropped) > _MOST_NOTES:
+        notes.append(f"{len(emitted.dropped) - _MOST_NOTES} more keys were dropped from {CONFIG}")
+    return Configuration(emitted.files, emitted.asks, [*emitted.notes, *notes])
+
+
+def count(stock: Inventory, extracted: Extracted) -> Tensors:
+    """What the model's weights hold, tied tensors once."""
+    wanted = {entry.path for entry in stock.weights}
+    files = [file for file in extracted.files if file.name in wanted]
+    dtypes: Counter[str] = Counter()
+    parameters = size = 0
+    for file in files:
+        aliases = {alias for group in file.tied for alias in group[1:]}
+        for tensor in file.tensors:
+            if tensor.name in aliases:
+                continue
+            dtypes[tensor.dtype] += 1
+            size += tensor.bytes
+            elements = 1
+            for length in tensor.shape:
+                elements *= length
+            parameters += elements
+    tied = [group for file in files for group in file.tied]
+    return Tensors(dtypes.total(), parameters, size, dict(dtypes), tied)
+
+
+def publish(
+    staging: Staging,
+    stock: Inventory,
+    extracted: Extracted,
+    cleared: Configuration,
+    make_report: Callable[[Export], Report],
+    make_manifest: Callable[[list[manifest.FileEntry]], bytes],
+) -> Export:
+    """Check every file that the worker wrote, put the rest beside them, and show the folder.
+
+    Raises SandboxError when a written file is not what the worker said it is.
+    """
+    written = {file.name: file for file in extracted.files}
+    indexes: dict[str, dict[str, str]] = {}
+    sizes: Counter[str] = Counter()
+    for entry in stock.weights:
+        name = entry.export or ""
+        file = written[entry.path]
+        if file.status == "no_tensors":
+            staging.discard(name)
+            continue
+        try:
+            header = safetensors_file.check(staging.output(name))
+        except Malformed as error:
+            raise SandboxError(f"what was written for {visible(entry.path)} is no safetensors file: {error}") from error
+        said = {tensor.name: tensor.shape for tensor in file.tensors}
+        for tensor in header.tensors:
+            if said.get(tensor.name) != tuple(tensor.shape):
+                raise SandboxError(f"{name} holds {visible(tensor.name)} otherwise than the worker said")
+        if match := _SHARD.fullmatch(name):
+            base = match[1]
+            indexes.setdefault(base, {}).update({tensor.name: name for tensor in header.tensors})
+            sizes[base] += header.bytes
+    for base, table in indexes.items():
+        staging.write(f"{base}.safetensors.index.json", index_json(table, sizes[base]))
+    for name, data in cleared.files.items():
+        staging.write(name, data)
+    staging.write(REPORT, encode(make_report(Export(str(staging.target)))))
+    entries = staging.publish(make_manifest)
+    return Export(str(staging.target), [ExportedFile(entry.path, entry.size, entry.sha256) for entry in entries])

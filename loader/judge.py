@@ -1,0 +1,277 @@
+"""From what was seen to what it means: events become findings, egress and processes.
+
+Zone: controller. The rules are a table here and lists in profiles/rules/behaviour.toml; each id has
+a section in docs/findings.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from safe_load.formats.escape import visible
+from safe_load.profiles import rules
+from safe_load.report import Egress, Event, Finding, Process, Severity
+
+if TYPE_CHECKING:
+    from safe_load.compare import Difference
+    from safe_load.config_asks import Ask
+    from safe_load.inside import Extracted, ExtractedFile
+    from safe_load.inventory import Inventory
+
+_MOST_OF_ONE_KIND = 50
+_RESOLVER_PORT = 53
+_WRITES = frozenset(
+    "unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat rmdir mknod "
+    "mknodat truncate chmod fchmodat fchmodat2 chown fchownat lchown utime utimes utimensat futimesat".split()
+)
+
+#: id -> (severity, title). A finding may raise or lower the severity where it says so.
+RULES: dict[str, tuple[Severity, str]] = {
+    "SL101": ("high", "It tried to run a program"),
+    "SL201": ("high", "It tried to reach the network"),
+    "SL202": ("medium", "It tried to look up a host name"),
+    "SL203": ("medium", "It asked for an unusual kind of socket"),
+    "SL301": ("high", "It looked for credentials"),
+    "SL302": ("medium", "It tried to write outside its scratch folder"),
+    "SL303": ("medium", "It tried to read a file that no load needs"),
+    "SL401": ("medium", "It made a system call that no load needs"),
+    "SL501": ("low", "A pickle names a callable that is not an ordinary one"),
+    "SL502": ("low", "The folder brings Python code"),
+    "SL503": ("medium", "A configuration asks for code, a kernel or another repository"),
+    "SL505": ("high", "An index points out of the model's folder"),
+    "SL506": ("medium", "The file's format carries code"),
+    "SL601": ("high", "Loading it gives other weights than its bytes hold"),
+    "SL602": ("low", "The file is malformed"),
+    "SL603": ("medium", "The file unpacks to far more than it holds"),
+}
+_CODE_FORMATS = {"torchscript": "TorchScript", "keras": "Keras", "hdf5": "Keras or HDF5"}
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What recorded events amount to."""
+
+    findings: list[Finding]
+    egress: list[Egress]
+    processes: list[Process]
+
+
+def finding(
+    ident: str,
+    detail: str,
+    location: str = "",
+    evidence: Sequence[int] = (),
+    severity: Severity | None = None,
+) -> Finding:
+    """A finding by its id. detail: one or two sentences that say what happened and where."""
+    usual, title = RULES[ident]
+    return Finding(ident, severity or usual, title, detail, location, list(evidence))
+
+
+def behaviour(events: Sequence[Event]) -> Behaviour:
+    """Judge recorded events. Repeated equal findings become one, with all their evidence."""
+    found: dict[tuple[str, str], Finding] = {}
+    for index, event in enumerate(events):
+        for judged in _judge(event, index):
+            key = (judged.id, judged.detail)
+            if key in found:
+                found[key].evidence.append(index)
+            else:
+                found[key] = judged
+    return Behaviour(
+        findings=list(found.values()),
+        egress=[egress for event in events if (egress := _egress(event)) is not None],
+        processes=[
+            Process(event.t, event.pid, event.ppid, event.args.get("argv") or [str(event.args.get("path"))])
+            for event in events
+            if event.syscall in ("execve", "execveat")
+        ],
+    )
+
+
+def _judge(event: Event, index: int) -> Iterator[Finding]:
+    rule = _RULE_OF.get(event.syscall)
+    if rule is not None:
+        yield from rule(event, index)
+    elif event.syscall in _WRITES:
+        yield from _write(event, index)
+    elif event.decision == "denied":
+        yield from _refused(event, index)
+
+
+def _program(event: Event, index: int) -> Iterator[Finding]:
+    argv = event.args.get("argv") or [str(event.args.get("path"))]
+    command = " ".join(map(str, argv))
+    yield finding("SL101", f"While it was loaded, it tried to run: {command}", str(event.args.get("path")), [index])
+
+
+def _connection(event: Event, index: int) -> Iterator[Finding]:
+    target = _target(event)
+    if target is None:
+        return
+    family, address, port = target
+    if family == "AF_UNIX":
+        if address != "/var/run/nscd/socket":  # the C library asks it for names
+            yield finding("SL203", f"It tried to reach the local service {address}", address, [index])
+    elif port == _RESOLVER_PORT:
+        yield finding("SL202", f"It asked the name server {address} for a name", f"{address}:{port}", [index])
+    elif port is not None:
+        yield finding("SL201", f"It tried to reach {_endpoint(address, port)}", _endpoint(address, port), [index])
+    else:
+        yield finding("SL203", f"It tried to reach an address of family {family}", family, [index])
+
+
+def _target(event: Event) -> tuple[str, str, int | None] | None:
+    where = event.args.get("to") or (event.args.get("message") or {}).get("address")
+    if not isinstance(where, dict):
+        return None
+    return str(where.get("family")), str(where.get("address", "?")), where.get("port")
+
+
+def _endpoint(address: str, port: int | None) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _socket(event: Event, index: int) -> Iterator[Finding]:
+    if event.decision == "denied" and event.args.get("family") != "AF_NETLINK":
+        family = event.args.get("family")
+        yield finding("SL203", f"It asked for a socket of family {family}", str(family), [index])
+
+
+def _open(event: Event, index: int) -> Iterator[Finding]:
+    path = event.args.get("path")
+    if not isinstance(path, str):
+        return
+    flags = str(event.args.get("flags", ""))
+    if any(flag in flags for flag in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC")):
+        yield from _write(event, index)
+    elif _matches(path, "secrets"):
+        yield finding("SL301", f"It tried to read {path}. No such file is inside.", path, [index])
+    elif not _matches(path, "expected"):
+        yield finding("SL303", f"It tried to read {path}", path, [index], _outside_severity(path))
+
+
+def _outside_severity(path: str) -> Severity:
+    """Looking for an own setting in the home folder is what many honest libraries do."""
+    return "low" if path.startswith(("/home/user/.", "/etc/")) else "medium"
+
+
+def _write(event: Event, index: int) -> Iterator[Finding]:
+    for label in ("path", "old", "new"):
+        path = event.args.get(label)
+        if isinstance(path, str) and not _matches(path, "scratch"):
+            severity: Severity = "low" if path.startswith(("/home/user/.cache", "/home/user/.config")) else "medium"
+            yield finding("SL302", f"It tried to change {path} ({event.syscall})", path, [index], severity)
+
+
+def _refused(event: Event, index: int) -> Iterator[Finding]:
+    calls = rules("behaviour")["calls"]
+    if event.syscall in calls["ordinary"]:
+        return
+    severity: Severity = "high" if event.syscall in calls["forbidden"] else "medium"
+    yield finding("SL401", f"It called {event.syscall}, which was refused", event.syscall, [index], severity)
+
+
+_RULE_OF: dict[str, Callable[[Event, int], Iterator[Finding]]] = {
+    "execve": _program,
+    "execveat": _program,
+    "connect": _connection,
+    "sendto": _connection,
+    "sendmsg": _connection,
+    "sendmmsg": _connection,
+    "socket": _socket,
+    "open": _open,
+    "openat": _open,
+    "openat2": _open,
+    "creat": _write,
+    "bind": lambda *_: iter(()),
+    "listen": lambda *_: iter(()),
+    "accept": lambda *_: iter(()),
+    "accept4": lambda *_: iter(()),
+}
+
+
+def _matches(path: str, table: str) -> bool:
+    return any(fnmatchcase(path, pattern) for pattern in rules("behaviour")["reads"][table])
+
+
+def _egress(event: Event) -> Egress | None:
+    target = _target(event) if event.syscall in ("connect", "sendto", "sendmsg", "sendmmsg") else None
+    if target is None or target[0] not in ("AF_INET", "AF_INET6"):
+        return None
+    _, address, port = target
+    data = event.args.get("data") or (event.args.get("message") or {}).get("data") or ""
+    protocol = "tcp" if event.syscall == "connect" and port != _RESOLVER_PORT else "udp"
+    return Egress(event.t, protocol, address, port, None, str(data), len(str(data)))
+
+
+def content(extracted: Extracted) -> list[Finding]:
+    """Judge what the pickles name and what the files are, whether or not anything happened."""
+    return [found for file in extracted.files for found in _of_file(file)]
+
+
+def _of_file(file: ExtractedFile) -> Iterator[Finding]:
+    dangerous = rules("callables").get("dangerous", {}).get("patterns", ())
+    for named in file.callables[:_MOST_OF_ONE_KIND]:
+        where = f"{file.name}: {named.member or 'pickle'} at byte {named.offset}"
+        bad = any(fnmatchcase(named.name, pattern) for pattern in dangerous)
+        verb = "calls" if named.called else "names"
+        given = f" with {named.arguments}" if named.arguments else ""
+        yield finding(
+            "SL501", f"{visible(file.name)} {verb} {named.name}{given}", where, severity="high" if bad else None
+        )
+    if file.format in _CODE_FORMATS:
+        yield finding("SL506", f"{visible(file.name)} is {_CODE_FORMATS[file.format]}: it holds a program, not only numbers", file.name)
+    if file.status == "bomb":
+        yield finding("SL603", file.reason or f"{visible(file.name)} unpacks to more than its bound", file.name)
+    elif file.status == "not_loadable" and file.reason:
+        yield finding("SL602", file.reason, file.name)
+
+
+def folder(inventory: Inventory, asks: Sequence[Ask]) -> list[Finding]:
+    """Judge what the folder brings besides weights."""
+    found = [
+        finding("SL505", f"{visible(leak)} lies outside of the model's folder", leak.partition(":")[0])
+        for leak in inventory.leaves[:_MOST_OF_ONE_KIND]
+    ]
+    code = [entry.path for entry in inventory.entries if entry.path.endswith((".py", ".pth.py", ".so"))]
+    if inventory.folder and code:
+        shown = ", ".join(map(visible, code[:5])) + (f" and {len(code) - 5} more" if len(code) > 5 else "")
+        found.append(finding("SL502", f"Code files lie beside the weights: {shown}. None of them was run or exported.", code[0]))
+    for ask in asks[:_MOST_OF_ONE_KIND]:
+        found.append(finding(ask.finding, f"{ask.location}: {ask.value} {ask.why}", ask.location, severity=ask.severity))
+    return found
+
+
+def integrity(differences: Sequence[Difference]) -> list[Finding]:
+    """Judge what loading produced against what the bytes say: one finding per file and kind."""
+    groups: dict[tuple[str, str], list[Difference]] = {}
+    for difference in differences:
+        groups.setdefault((difference.file, difference.kind), []).append(difference)
+    return [
+        finding(
+            "SL601",
+            members[0].detail + (f" ({len(members) - 1} more tensors likewise.)" if len(members) > 1 else ""),
+            f"{file}: {members[0].tensor}",
+        )
+        for (file, _), members in groups.items()
+    ]
+
+
+def as_event(raw: Any, started: float) -> Event:
+    """A room's event as the report has it."""
+    return Event(
+        t=round(max(0.0, raw.t - started), 6),
+        stage=raw.stage,
+        pid=raw.pid,
+        ppid=raw.ppid,
+        comm=raw.comm,
+        syscall=raw.syscall,
+        args=raw.args,
+        decision=raw.decision,
+        errno=raw.errno,
+        count=raw.count,
+    )

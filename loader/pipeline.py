@@ -1,0 +1,197 @@
+"""One load, from start to finish: inventory, extract, detonate, compare, export, report.
+
+Zone: controller. `_open` is that path; every stage that it names is a module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safe_load import clearing, describing, inventory, judge, manifest, report, rooms
+from safe_load.compare import compare
+from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError
+from safe_load.export import Staging
+from safe_load.inventory import Inventory
+from safe_load.options import Options, Progress
+from safe_load.profiles import Profile
+from safe_load.report import SEVERITIES, Export, FileInfo, Finding, Report, SandboxInfo, Stage, Tensors
+from safe_load.rooms import Opened
+from safe_load.version import version
+
+Watcher = Callable[[Progress], None]
+
+
+def scan(source: str, options: Options | None = None, progress: Watcher | None = None) -> Report:
+    """Open `source` in a room, watch it, and tell; export nothing.
+
+    What a model does never raises: it is the report's outcome. Raises UsageError for wrong options.
+    """
+    return _run(source, None, options or Options(), progress)
+
+
+def load(
+    source: str, target: Path, options: Options | None = None, progress: Watcher | None = None
+) -> Report:
+    """As `scan`, and then put a cleared copy in `target`: complete, or not at all.
+
+    Raises UsageError for wrong options and for a target that is taken.
+    """
+    return _run(source, target, options or Options(), progress)
+
+
+def _open(case: _Case, target: Path | None) -> None:
+    """The path of one load. Raises a SafeLoadError where it ends early; the report tells the rest."""
+    backend = rooms.backend_of(case.options, case.profile)
+    with case.stage("inventory"):
+        stock = inventory.take(case.source)
+    with _staging(target, stock) as staging:
+        opened = rooms.open_model(backend, stock, staging, case.options, case.stage, case.tell)
+        case.saw(opened, backend.name, backend.runtime)
+        extracted, detonated = opened.results()
+        case.files = describing.files(stock, extracted, opened.digests)
+        with case.stage("compare"):
+            differences = compare(extracted, detonated)
+        cleared = clearing.configuration(stock)
+        case.findings += judge.content(extracted) + judge.integrity(differences)
+        case.findings += judge.folder(stock, cleared.asks)
+        case.notes += [*stock.notes, *cleared.notes, *describing.notes(extracted, detonated)]
+        case.tensors = clearing.count(stock, extracted)
+        describing.require_loadable(stock, opened, extracted)
+        if staging is not None and case.may_export:
+            with case.stage("export"):
+                case.export = clearing.publish(
+                    staging, stock, extracted, cleared, case.report_with, case.manifest_of
+                )
+
+
+def _staging(target: Path | None, stock: Inventory) -> Staging | nullcontext[None]:
+    if target is None:
+        return nullcontext()
+    return Staging.create(target, expected=sum(entry.size for entry in stock.weights))
+
+
+@dataclass
+class _Case:
+    """What is known of one load so far; becomes its report, however it ends."""
+
+    source: str
+    options: Options
+    profile: Profile
+    watcher: Watcher | None
+    sandbox: SandboxInfo
+    started: float = field(default_factory=time.monotonic)
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    stages: list[Stage] = field(default_factory=list)
+    files: list[FileInfo] = field(default_factory=list)
+    recording: report.Recording = report.Recording()
+    behaviour: judge.Behaviour = field(default_factory=lambda: judge.behaviour([]))
+    resources: report.Resources = report.Resources()
+    findings: list[Finding] = field(default_factory=list)
+    tensors: Tensors = Tensors()
+    export: Export | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage, and tell whoever watches."""
+        began = time.monotonic()
+        self.tell(Progress(name, "start"))  # type: ignore[arg-type]
+        try:
+            yield
+        finally:
+            self.stages.append(Stage(name, round(time.monotonic() - began, 6)))
+            self.tell(Progress(name, "end"))  # type: ignore[arg-type]
+
+    def tell(self, progress: Progress) -> None:
+        if self.watcher is not None:
+            self.watcher(progress)
+
+    def saw(self, opened: Opened, backend: str, runtime: str | None) -> None:
+        """Take over what was recorded, before anything else can go wrong."""
+        self.recording = opened.recording(self.started)
+        self.behaviour = judge.behaviour(self.recording.events)
+        self.findings += self.behaviour.findings
+        self.resources = opened.resources()
+        tier = opened.detonation.tier
+        self.sandbox = SandboxInfo(backend, runtime, tier, self.profile.name, opened.walls())
+
+    @property
+    def rejected(self) -> bool:
+        """Whether a finding is at or above the threshold."""
+        threshold = self.options.fail_on or self.profile.fail_on
+        return threshold != "never" and any(
+            SEVERITIES.index(found.severity) >= SEVERITIES.index(threshold) for found in self.findings
+        )
+
+    @property
+    def may_export(self) -> bool:
+        return not self.rejected or self.options.export_despite_findings
+
+    def report_with(self, export: Export | None, error: SafeLoadError | None = None) -> Report:
+        """The report as it stands. The first cause is the outcome; a rejection beats every other
+        end, since what was seen was seen."""
+        findings = sorted(self.findings, key=lambda found: -SEVERITIES.index(found.severity))
+        outcome: report.Outcome = "ok"
+        detail = str(error) if error else None
+        if self.rejected:
+            outcome = "rejected"
+            detail = f"{findings[0].title}: {findings[0].detail}"
+        elif error is not None:
+            outcome = _OUTCOMES[type(error)]
+        return Report(
+            tool=report.Tool("safe-load", version()),
+            source=report.Source(self.source),
+            started=self.at,
+            duration_s=round(time.monotonic() - self.started, 6),
+            verdict=report.verdict_of(findings, loaded=error is None),
+            outcome=outcome,
+            outcome_detail=detail,
+            sandbox=self.sandbox,
+            files=self.files,
+            stages=self.stages,
+            recording=self.recording,
+            egress=self.behaviour.egress,
+            processes=self.behaviour.processes,
+            findings=findings,
+            tensors=self.tensors,
+            export=export,
+            resources=self.resources,
+            notes=self.notes,
+        )
+
+    def manifest_of(self, entries: list[manifest.FileEntry]) -> bytes:
+        """The manifest of the exported files."""
+        return manifest.encode(
+            manifest.Manifest(
+                tool=report.Tool("safe-load", version()),
+                policy=self.profile.name,
+                source=report.Source(self.source),
+                sources=[
+                    manifest.FileEntry(file.path, file.size, file.sha256) for file in self.files if file.sha256
+                ],
+                files=entries,
+                created=self.at,
+            )
+        )
+
+
+def _run(source: str, target: Path | None, options: Options, watcher: Watcher | None) -> Report:
+    profile = rooms.profile_of(options)
+    case = _Case(source, options, profile, watcher, SandboxInfo("native", None, None, profile.name))
+    try:
+        _open(case, target)
+    except (NotLoadable, SandboxError, LimitHit) as error:
+        return case.report_with(None, error)
+    return case.report_with(case.export)
+
+
+_OUTCOMES: dict[type[SafeLoadError], report.Outcome] = {
+    NotLoadable: "not_loadable",
+    SandboxError: "sandbox_error",
+    LimitHit: "limit_hit",
+}

@@ -1,0 +1,259 @@
+"""The two rooms of one load: one reads the weights as data, the other does what a user would do.
+
+Zone: controller. They run side by side and share nothing: whatever the second room's worker turns
+into, it never meets the one that writes the weights. What comes back is typed and bounded by
+`inside` before anyone looks at it.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from safe_load import profiles
+from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError, UsageError
+from safe_load.hashing import sha256_files
+from safe_load.inside import Detonated, Extracted, read_detonated, read_extracted
+from safe_load.judge import as_event
+from safe_load.options import Progress
+from safe_load.report import Recording, Resources, SyscallCount, WallState
+from safe_load.sandbox.backends.interface import Bind, Job, RoomResult
+
+if TYPE_CHECKING:
+    from safe_load.export import Staging
+    from safe_load.inventory import Entry, Inventory
+    from safe_load.options import Options
+    from safe_load.profiles import Profile
+    from safe_load.sandbox.backends.interface import Backend
+
+MODEL = "/model"
+#: Bytes of each tensor that both rooms digest, so that a load which edits weights is seen.
+FINGERPRINT = 256 << 10
+#: A file may be written larger than it was read: views are written out, headers are padded.
+_GROWTH, _HEADER = 4, 128 << 20
+_NEEDED = {"weights": ("torch", "numpy", "safetensors"), "model": ("transformers", "tokenizers")}
+#: Shown where installed: what tokenizers and processors of common models import.
+_WELCOME = ("sentencepiece", "protobuf", "tiktoken", "pillow", "scipy", "einops")
+
+Timed = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """How both rooms ended. digests: relative path -> SHA-256 of the source's files."""
+
+    extraction: RoomResult
+    detonation: RoomResult
+    digests: dict[str, str]
+
+    def results(self) -> tuple[Extracted, Detonated]:
+        """What both workers said; empty where a room ended early. Raises SandboxError for what no
+        worker of ours says."""
+        try:
+            return (
+                read_extracted(self.extraction.value or {"files": []}),
+                read_detonated(self.detonation.value or {"files": []}),
+            )
+        except ValueError as error:
+            raise SandboxError(str(error)) from error
+
+    def recording(self, started: float) -> Recording:
+        """What was recorded in both rooms, in the order of time, t counted from `started`."""
+        rooms = (self.extraction, self.detonation)
+        events = sorted((event for room in rooms for event in room.events), key=lambda event: event.t)
+        counts: dict[str, SyscallCount] = {}
+        for room in rooms:
+            for name, (allowed, denied) in sorted(room.syscalls.items()):
+                before = counts.get(name, SyscallCount())
+                counts[name] = SyscallCount(before.allowed + allowed, before.denied + denied)
+        return Recording(
+            complete=all(room.complete for room in rooms),
+            dropped=sum(room.dropped for room in rooms),
+            syscalls=counts,
+            events=[as_event(event, started) for event in events],
+        )
+
+    def resources(self) -> Resources:
+        """Both rooms ran at once, so their peaks add up to a bound."""
+        rooms = (self.extraction, self.detonation)
+        return Resources(
+            peak_memory_bytes=sum(room.peak_memory for room in rooms),
+            cpu_s=round(sum(room.cpu_s for room in rooms), 3),
+            peak_processes=sum(room.peak_processes for room in rooms),
+        )
+
+    def walls(self) -> list[WallState]:
+        """The walls that stood round the room in which the file's code ran."""
+        return [WallState(wall.name, wall.state, wall.detail) for wall in self.detonation.walls]
+
+    def trouble(self) -> SafeLoadError | None:
+        """Why what the rooms said cannot be relied on; the sandbox's own failures come first."""
+        by_status: dict[str, type[SafeLoadError]] = {
+            "broken": SandboxError,
+            "limit": LimitHit,
+            "interrupted": SandboxError,
+            "crashed": NotLoadable,
+        }
+        rooms = (("reading the weights", self.extraction), ("opening the model", self.detonation))
+        for status, error in by_status.items():
+            for doing, room in rooms:
+                if room.status == status:
+                    return error(room.reason if status == "limit" else f"{doing}: {room.reason}")
+        return None
+
+
+def profile_of(options: Options) -> Profile:
+    """The profile that the options name, with the limits they change. Raises UsageError."""
+    try:
+        profile = profiles.load(options.profile)
+    except profiles.ProfileError as error:
+        raise UsageError(str(error)) from error
+    changed = {"timeout": options.timeout, "memory": options.memory}
+    limits = msgspec.structs.replace(
+        profile.limits, **{name: value for name, value in changed.items() if value is not None}
+    )
+    return msgspec.structs.replace(profile, limits=limits)
+
+
+def backend_of(options: Options, profile: Profile) -> Backend:
+    """The backend that the options ask for. Raises SandboxError when this machine has none."""
+    if options.backend == "docker" or options.runtime is not None:
+        raise SandboxError("the docker backend is not part of this version; use --backend native")
+    if platform.system() != "Linux":
+        raise SandboxError("the native backend needs Linux, and this version has no other")
+    from safe_load.sandbox.backends.native import NativeBackend  # noqa: PLC0415 - psutil and seccomp
+
+    return NativeBackend(profile)
+
+
+def depth_of(stock: Inventory, options: Options) -> str:
+    """The depth of this load: "auto" is "model" where there is a config.json."""
+    walkable = stock.folder and stock.named("config.json") is not None
+    if options.depth == "auto":
+        return "model" if walkable else "weights"
+    if options.depth != "weights" and not walkable:
+        raise NotLoadable(f"{stock.source} has no config.json, which --depth {options.depth} needs")
+    return options.depth
+
+
+def open_model(
+    backend: Backend,
+    stock: Inventory,
+    staging: Staging | None,
+    options: Options,
+    stage: Timed,
+    tell: Callable[[Progress], None],
+) -> Opened:
+    """Run both rooms, and hash the source beside them. Returns when everything inside is dead."""
+    reading, trusting = extraction_job(stock, staging), detonation_job(stock, depth_of(stock, options))
+
+    def run(job: Job) -> RoomResult:
+        with stage(job.name):
+            return backend.run(job)
+
+    with ThreadPoolExecutor(3, thread_name_prefix="room") as together:
+        try:
+            hashing = together.submit(_hash, stock, options, tell)
+            extracting = together.submit(run, reading)
+            detonating = together.submit(run, trusting)
+            return Opened(extracting.result(), detonating.result(), hashing.result())
+        except BaseException:
+            backend.stop()  # or leaving this block would wait for the rooms' time limits
+            raise
+
+
+def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
+    """Read every file as data; write those of the model's weights to descriptors of `staging`."""
+    opened = [entry for entry in stock.entries if entry.role != "text"]
+    outputs: list[int] = []
+    files = []
+    for entry in opened:
+        file: dict[str, object] = {"path": f"{MODEL}/{entry.path}", "name": entry.path, "output": None}
+        if staging is not None and entry.export is not None:
+            file |= {"output": len(outputs), "size_limit": _size_limit(entry)}
+            outputs.append(staging.open_output(entry.export))
+        files.append(file)
+    callables = profiles.rules("callables")["allowed"]
+    return Job(
+        name="extract",
+        entry="safe_load.worker.extract:main",
+        argument={
+            "files": files,
+            "callables": [*callables["names"], *callables["modules"]],
+            "fingerprint_budget": FINGERPRINT,
+        },
+        files=_binds(opened),
+        outputs=tuple(outputs),
+        output_limit=max(map(_size_limit, opened), default=0),
+    )
+
+
+def _size_limit(entry: Entry) -> int:
+    return entry.size * _GROWTH + _HEADER
+
+
+def detonation_job(stock: Inventory, depth: str) -> Job:
+    """Do with the folder what a trusting user would do."""
+    from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415 - a table of module names
+
+    files = [entry for entry in stock.entries if entry.role in ("weights", "pickle")]
+    needed = _NEEDED["weights"] if depth == "weights" else (*_NEEDED["weights"], *_NEEDED["model"])
+    _require_installed(needed)
+    numbers_only = depth == "weights" and all(entry.path.endswith(".safetensors") for entry in files)
+    return Job(
+        name="detonate",
+        entry="safe_load.worker.detonate:main",
+        argument={
+            "files": [
+                {"path": f"{MODEL}/{entry.path}", "name": entry.path, "format": "unknown"} for entry in files
+            ],
+            "depth": depth,
+            "folder": MODEL,
+            "fingerprint_budget": FINGERPRINT,
+        },
+        # Torch takes seconds to import; a file that claims to be safetensors hardly needs it.
+        preload=() if numbers_only else PRELOAD[depth],
+        distributions=(*needed, *_WELCOME),
+        files=_binds(stock.entries),
+    )
+
+
+def _require_installed(distributions: tuple[str, ...]) -> None:
+    from safe_load.sandbox import runtime  # noqa: PLC0415
+
+    missing = runtime.find((*distributions, *_WELCOME)).missing
+    absent = [name for name in distributions if name in missing]
+    if absent:
+        raise SandboxError(
+            f"the room needs {' and '.join(absent)}, which this Python does not have: pip install 'safe-load[models]'"
+        )
+
+
+def _binds(entries: tuple[Entry, ...] | list[Entry]) -> tuple[Bind, ...]:
+    return tuple(Bind(entry.place, f"{MODEL}/{entry.path}") for entry in entries)
+
+
+def _hash(stock: Inventory, options: Options, tell: Callable[[Progress], None]) -> dict[str, str]:
+    """SHA-256 of every file; {} when it was not asked for."""
+    if not options.hash:
+        return {}
+    total = sum(entry.size for entry in stock.entries)
+    done, shown = 0, time.monotonic()
+
+    def count(size: int) -> None:
+        nonlocal done, shown
+        done += size
+        if time.monotonic() - shown > 0.1:
+            shown = time.monotonic()
+            tell(Progress("inventory", "progress", done, total))
+
+    places: dict[str, Path] = {entry.path: entry.place for entry in stock.entries}
+    digests = sha256_files(places.values(), progress=count)
+    return {path: digests[place] for path, place in places.items()}

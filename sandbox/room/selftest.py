@@ -1,0 +1,40 @@
+"""A job that tries to get out: what `safe-load doctor` runs to see whether the walls hold.
+
+Imported before the room's root is changed, since the sandbox's own code is not shown inside.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:  # noqa: ARG001 - a room's entry
+    """{attempt: the errno it met, or "" where it succeeded}. Every one of them must fail."""
+    attempts: dict[str, Callable[[], object]] = {
+        "run a program": lambda: os.execv("/bin/sh", ["sh", "-c", "true"]),
+        "connect to the network": _connect,
+        "open a kernel socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        "see the host's files": lambda: os.stat(argument["host_file"]),
+        "write to the root": lambda: open("/canary", "w"),  # noqa: SIM115 - it must not open
+        "read the process table": lambda: os.listdir("/proc"),
+        "signal the supervisor": lambda: os.kill(os.getppid(), 0),
+        "become root": lambda: os.setuid(0),
+    }
+    return {name: _error_of(attempt) for name, attempt in attempts.items()}
+
+
+def _error_of(attempt: Callable[[], object]) -> str:
+    try:
+        attempt()
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error))
+    return ""
+
+
+def _connect() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737)
