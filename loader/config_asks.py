@@ -6,9 +6,10 @@ what will not be re-emitted, at any depth.
 
 from __future__ import annotations
 
-import json
 import re
+import reprlib
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 Kind = Literal["code", "kernel", "repository", "path", "plugin", "size"]
 
 MAX_ASKS = 100
-"""Of one file; a hostile one could hold a million."""
+"""Of one file and severity; a hostile one could hold a million."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring = 3, 4, 4, 120
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One thing asked for. location: file and key path; value: as JSON, escaped and cut.
+    """One thing asked for. location: file and key path; value: escaped and cut.
 
     finding: the id it amounts to (SL503, or SL603 for a size that would exhaust the host);
     severity: of that finding. why: completes the sentence "<location>: <value> <why>".
@@ -63,13 +67,15 @@ def is_reference(key: str) -> bool:
 
 
 def find(config: dict[str, Any], where: str) -> list[Ask]:
-    """Everything that one parsed file asks for, at most MAX_ASKS. where: its name."""
+    """Everything that one parsed file asks for, at most MAX_ASKS of each severity. where: its name."""
     found: list[Ask] = []
+    # Counted by severity, or many small requests would hide a grave one.
+    counts: Counter[str] = Counter()
     for path, key, value, parent in _walk(config):
         for ask in _judge(f"{where}: {path}", key, value, parent):
-            found.append(ask)
-            if len(found) == MAX_ASKS:
-                return found
+            counts[ask.severity] += 1
+            if counts[ask.severity] <= MAX_ASKS:
+                found.append(ask)
     return found
 
 
@@ -102,8 +108,7 @@ def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Itera
     rules = steering()
 
     def ask(rule: dict[str, Any], kind: Kind, what: Any = value) -> Ask:
-        text = shown(json.dumps(what), 200)
-        return Ask(location, text[1:-1], rule["why"], kind, rule["severity"])
+        return Ask(location, shown(_SHORT.repr(what), 200)[1:-1], rule["why"], kind, rule["severity"])
 
     if value is None or value in ("", [], {}) or value is False:
         return
@@ -117,7 +122,9 @@ def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Itera
         yield from (ask(rules["experts"], "kernel", name) for name in _unknown(rules["experts"], value))
     elif key in rules["dtypes"]["keys"]:
         # A quantiser's configuration has dtypes of its own ("int4"), which torch is not asked for.
-        if not (is_dtype(value) or any(name in location for name in rules["quantisers"]["keys"])):
+        plain = value.removeprefix("torch.") if isinstance(value, str) else value
+        quantiser = any(name in location for name in rules["quantisers"]["keys"])
+        if not (is_dtype(plain) or plain == "auto" or quantiser):
             yield ask(rules["dtypes"], "code")
     elif key in rules["classes"]["keys"]:
         if not (isinstance(value, str) and is_class(value)):
@@ -138,7 +145,7 @@ def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Itera
 
 def is_dtype(value: object) -> bool:
     """Whether torch has a dtype of this name."""
-    return isinstance(value, str) and value.removeprefix("torch.") in steering()["dtypes"]["known"]
+    return isinstance(value, str) and value in steering()["dtypes"]["known"]
 
 
 def is_class(name: str) -> bool:

@@ -49,7 +49,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Reemitted:
-    """files: name to new content. asks: what the files asked for. dropped: at most MAX_DROPPED.
+    """files: name to new content. asks: what the files asked for, bounded too. dropped: at most MAX_DROPPED.
 
     notes: what a reader should know besides. model_type, architectures: as kept in config.json.
     """
@@ -96,7 +96,9 @@ def reemit(files: Mapping[str, bytes]) -> Reemitted:
 
 
 def _read(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    value = parse(files[name], where=name, allow_nonfinite=True)
+    value = parse(
+        files[name], where=name, max_bytes=8 << 20, max_items=500_000, allow_nonfinite=True
+    )
     if not isinstance(value, dict):
         raise Malformed(f"{name}: not a JSON object")
     return value

@@ -207,9 +207,20 @@ def test_files_that_are_no_bounded_json_object_are_refused(data: bytes) -> None:
         reemit({"generation_config.json": data})
 
 
-def test_a_million_requests_are_a_hundred_asks_and_soon_answered() -> None:
+def test_many_small_requests_do_not_hide_a_grave_one() -> None:
+    small = [{"hf_hub_id": "a"}] * 1000
+    result = of(BERT | {"x": small, "y": {"attn_implementation": "evil/kernel"}, "z": small})
+    assert "y.attn_implementation" in "".join(ask.location for ask in result.asks)
+    assert len(result.asks) == MAX_ASKS + 1
+
+
+def test_a_name_that_torch_does_not_have_is_not_written() -> None:
+    assert kept(of(BERT | {"dtype": "torch.float16", "torch_dtype": "auto"})) == BERT
+
+
+def test_a_hundred_thousand_requests_are_a_hundred_asks_and_soon_answered() -> None:
     started = time.process_time()
-    result = of(BERT | {"x": [{"auto_map": {"a": "b.c"}}] * 200_000} | {f"k{n}": 1 for n in range(100_000)})
+    result = of(BERT | {"x": [{"auto_map": {"a": "b.c"}}] * 100_000} | {f"k{n}": 1 for n in range(100_000)})
     assert len(result.asks) == MAX_ASKS
     assert len(result.dropped) == 1000
     assert time.process_time() - started < 10
