@@ -2,8 +2,9 @@
 
     import safe_load
 
-    report = safe_load.scan("model-dir")                 # what it is, and what it tried
-    report = safe_load.load("model-dir", "cleared/")     # ... and a cleared copy; raises if rejected
+    result = safe_load.scan("model-dir")               # what it is, and what it tried
+    result = safe_load.load("model-dir", "cleared/")   # and a cleared copy; raises if rejected
+    state = safe_load.load_file("pytorch_model.bin")   # tensors, as safetensors gives them
 
 What is named here is public; the rest of the package is not. Zones of trust: this folder is the
 controller (`worker/` is not: see there), `safe_load.sandbox` holds the walls, `safe_load.profiles`
@@ -16,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from safe_load.api import load, load_file, scan
+    from safe_load.api import Result, load, load_file, scan
     from safe_load.errors import (
         LimitHit,
         NotLoadable,
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
         UsageError,
     )
     from safe_load.report import Report
-    from safe_load.version import __version__
+
+    __version__: str
 
 __all__ = [
     "LimitHit",
     "NotLoadable",
     "Rejected",
     "Report",
+    "Result",
     "SafeLoadError",
     "SandboxError",
     "UsageError",
@@ -43,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "safe_load.api": ("load", "load_file", "scan"),
+    "safe_load.api": ("Result", "load", "load_file", "scan"),
     "safe_load.errors": (
         "LimitHit",
         "NotLoadable",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from safe_load.report import Report
+    from safe_load.api import Result
 
 
 class SafeLoadError(Exception):
@@ -16,14 +16,14 @@ class SafeLoadError(Exception):
 
     exit_code: ClassVar[int] = 4
 
-    def __init__(self, message: str, report: Report | None = None) -> None:
+    def __init__(self, message: str, result: Result | None = None) -> None:
         super().__init__(message)
-        #: The report of the load that failed, as far as it got.
-        self.report = report
+        #: The load that failed, as far as it got.
+        self.result = result
 
 
 class Rejected(SafeLoadError):
-    """Findings at or above the threshold: nothing was exported. `report` says what was found."""
+    """Findings at or above the threshold: nothing was exported. `result` says what was found."""
 
     exit_code = 1
 

@@ -91,6 +91,15 @@ class Staging:
         self._outputs[name] = descriptor
         return descriptor
 
+    def output(self, name: str) -> int:
+        """The descriptor that `open_output` gave for this name."""
+        return self._outputs[name]
+
+    def discard(self, name: str) -> None:
+        """Remove an output that turned out to be of no use."""
+        os.close(self._outputs.pop(name))
+        (self.path / name).unlink()
+
     def write(self, name: str, data: bytes) -> None:
         """Put a new file with this content beside the others. Raises as `open_output`."""
         view = memoryview(data)

@@ -60,8 +60,8 @@ def open_sources(
             break
         except Exception as error:  # noqa: BLE001 (told, counted, and never a 0)
             codes.append(terminal.tell(error))
-            if isinstance(error, SafeLoadError) and error.report is not None:
-                reports.append(error.report)
+            if isinstance(error, SafeLoadError) and error.result is not None:
+                reports.append(error.result.report)
             continue
         reports.append(report)
         codes.append(EXIT_CODES[report.outcome])

@@ -1,0 +1,105 @@
+"""The Python face of one load. Zone: controller."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safe_load import pipeline
+from safe_load.errors import LimitHit, NotLoadable, Rejected, SafeLoadError, SandboxError
+from safe_load.options import Options
+
+if TYPE_CHECKING:
+    import torch
+    from safe_load.report import Egress, Finding, Report, Verdict
+
+Source = str | os.PathLike[str]
+
+_ERRORS: dict[str, type[SafeLoadError]] = {
+    "not_loadable": NotLoadable,
+    "sandbox_error": SandboxError,
+    "limit_hit": LimitHit,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one load. report: everything; path: the cleared copy, None after a scan."""
+
+    report: Report
+    path: Path | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """"clean", "suspicious", "malicious" or "unknown"."""
+        return self.report.verdict
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What speaks against the model, worst first."""
+        return self.report.findings
+
+    @property
+    def egress(self) -> list[Egress]:
+        """What it tried to reach."""
+        return self.report.egress
+
+    def _repr_html_(self) -> str:
+        from safe_load.formats import html, style  # noqa: PLC0415 - notebooks only
+
+        return f"<style>{style.STYLE}</style>{html.body(self.report)}"
+
+
+def scan(source: Source, **options: object) -> Result:
+    """Open a model file or folder in a room, watch it, and tell what it is and what it tried.
+
+    options: the fields of safe_load.options.Options, e.g. profile="strict", depth="weights",
+    timeout=90.0 (seconds), memory=8 << 30 (bytes). Whatever is found, this returns; it raises
+    NotLoadable, SandboxError, LimitHit or UsageError when there is nothing to tell.
+    """
+    report = pipeline.scan(os.fspath(source), Options(**options))  # type: ignore[arg-type]
+    _raise_unless(report, "ok", "rejected")
+    return Result(report)
+
+
+def load(source: Source, target: Source, **options: object) -> Result:
+    """As `scan`, and put a cleared copy (safetensors, configuration, report, manifest) in `target`.
+
+    Raises Rejected, with the Result, when findings speak against it: then nothing was exported.
+    """
+    folder = Path(os.fspath(target))
+    report = pipeline.load(os.fspath(source), folder, Options(**options))  # type: ignore[arg-type]
+    if report.export is None and report.outcome == "rejected":
+        raise Rejected(report.outcome_detail or "rejected", Result(report))
+    _raise_unless(report, "ok", "rejected")
+    return Result(report, folder)
+
+
+def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
+    """The tensors of one weight file, as safetensors.torch.load_file gives them.
+
+    Raises Rejected, NotLoadable, SandboxError, LimitHit or UsageError.
+    """
+    with tempfile.TemporaryDirectory(prefix="safe-load-") as folder:
+        result = load(source, Path(folder) / "cleared", **options)
+        assert result.path is not None  # noqa: S101 - load sets it
+        # safetensors maps the file; the mapping outlives its name.
+        from safetensors.torch import load_file as read  # noqa: PLC0415 - imports torch
+
+        tensors: dict[str, torch.Tensor] = {}
+        for file in sorted(result.path.glob("*.safetensors")):
+            tensors |= read(file)
+    for group in result.report.tensors.tied:
+        kept = next((name for name in group if name in tensors), None)
+        if kept is not None:
+            tensors |= {name: tensors[kept] for name in group}
+    return tensors
+
+
+def _raise_unless(report: Report, *outcomes: str) -> None:
+    if report.outcome not in outcomes:
+        error = _ERRORS.get(report.outcome, SandboxError)
+        raise error(report.outcome_detail or report.outcome, Result(report))
