@@ -28,7 +28,11 @@ _SECONDS = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 class ExtractedTensor(msgspec.Struct, frozen=True):
-    """A tensor as the file's bytes say. dtype: as safetensors spells it; bytes: its size."""
+    """A tensor as the file's bytes say. bytes: its size.
+
+    dtype and shape: as written to safetensors; torch_dtype, torch_shape: as torch has it, where a
+    type that safetensors lacks is written as a view. kind: "numpy" for an array.
+    """
 
     name: _TENSOR_NAME
     dtype: _WORD
@@ -36,6 +40,8 @@ class ExtractedTensor(msgspec.Struct, frozen=True):
     bytes: _COUNT
     torch_dtype: _WORD
     crc32: _CRC32 | None = None
+    torch_shape: _SHAPE | None = None
+    kind: _WORD = "torch"
 
 
 class NamedCallable(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from safe_load.worker.detonate_tensors import Tables
+from safe_load.worker.dtypes import FROM_SAFETENSORS
 from safe_load.worker.guarded import attempt
 
 if TYPE_CHECKING:
@@ -36,20 +37,6 @@ _PICKLE_NAMES = {".pkl", ".pickle", ".joblib"}
 #: The first object of torch's legacy format, a LONG1 (torch.serialization.MAGIC_NUMBER).
 _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _ZIP_MAGIC = b"PK\x03\x04"
-
-#: dtypes as safetensors spells them, as torch spells them.
-_SAFETENSORS_DTYPES = {
-    **{f"{letter}{bits}": f"{word}{bits}" for letter, word in (("I", "int"), ("U", "uint"), ("F", "float")) for bits in (8, 16, 32, 64)},
-    "BOOL": "bool",
-    "BF16": "bfloat16",
-    "C64": "complex64",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-    "F4": "float4_e2m1fn_x2",
-}  # fmt: skip
 
 
 def detonate(path: str, name: str, format: str, tables: Tables) -> dict[str, Any]:  # noqa: A002 - the wire's word
@@ -139,7 +126,7 @@ def _header(path: str, tables: Tables, rows: list[dict[str, Any]]) -> None:
         for name in file.keys():  # noqa: SIM118 - not a dict
             part = file.get_slice(name)
             dtype = part.get_dtype()
-            dtype = _SAFETENSORS_DTYPES.get(dtype, dtype)
+            dtype = FROM_SAFETENSORS.get(dtype, dtype.lower())
             tables.add(
                 {"name": name, "dtype": dtype, "shape": part.get_shape(), "crc32": None}, rows
             )

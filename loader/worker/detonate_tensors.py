@@ -56,15 +56,18 @@ class Tables:
         """One row {"name", "dtype", "shape", "crc32"} for each name that leads to a tensor.
 
         A name is the path of dict keys, indices and attributes joined with dots, "tensor" for a
-        bare tensor. crc32 is None where the bytes cannot be had cheaply.
+        bare tensor. crc32 is None where the bytes cannot be had cheaply. Arrays of numpy count only
+        where there is no tensor: beside tensors they are a random generator's state or the like.
         """
-        rows: dict[str, dict[str, Any]] = {}
-        for name, tensor in self._walk(value):
-            row, error = attempt(lambda name=name, tensor=tensor: self._row(name, tensor))  # type: ignore[misc]
+        tensors: dict[str, dict[str, Any]] = {}
+        arrays: dict[str, dict[str, Any]] = {}
+        for name, item in self._walk(value):
+            row, error = attempt(lambda name=name, item=item: self._row(name, item))  # type: ignore[misc]
             # A tensor that cannot say its own shape (a hostile subclass) is left out, hence missing.
+            rows = arrays if issubclass(type(item), np.ndarray) else tensors
             if row is not None and error is None and name not in rows and self._fits(row):
                 rows[name] = row
-        return list(rows.values())
+        return list((tensors or arrays).values())
 
     def add(self, row: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Append a row made elsewhere, within the same bounds."""

@@ -84,6 +84,10 @@ def test_a_load_that_lost_a_tied_name_is_missing_it() -> None:
     assert kinds(extracted("a", tied=[["a", "b"]]), detonated("a")) == [("b", "missing")]
 
 
+def test_an_alias_in_the_metadata_of_safetensors_need_not_be_loaded() -> None:
+    assert kinds(extracted("a", format="safetensors", tied=[["a", "b"]]), detonated("a")) == []
+
+
 def test_a_table_cut_short_misses_nothing() -> None:
     assert kinds(extracted("a", "b"), detonated("a", truncated=True)) == []
 
@@ -106,10 +110,10 @@ def test_a_file_that_one_stage_did_not_load_has_no_differences(
 def test_dimensions_that_safetensors_needs_for_a_viewed_type_are_no_difference() -> None:
     said = extracted("a")
     said["files"][0]["tensors"][0].update(
-        dtype="F64", torch_dtype="complex128", shape=[2, 3, 2], bytes=96
+        dtype="F64", torch_dtype="complex128", shape=[2, 3, 2], torch_shape=[2, 3], bytes=96
     )
     assert kinds(said, detonated("a", tensor={"dtype": "complex128"})) == []
-    said["files"][0]["tensors"][0]["shape"] = [3, 2, 2]
+    said["files"][0]["tensors"][0]["torch_shape"] = [3, 2]
     assert kinds(said, detonated("a", tensor={"dtype": "complex128"})) == [("a", "shape")]
 
 
