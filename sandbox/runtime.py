@@ -24,6 +24,7 @@ EXCLUDED = frozenset(
     "gptqmodel hqq kernels mamba-ssm optimum peft quanto timm torchao".split()
 )
 SITE = "/runtime/site"
+MODULES = "/runtime/modules"
 PACKAGE = "/runtime/safe_load"
 _SYSTEM_LIBRARIES = (
     f"/usr/lib/{platform.machine()}-linux-gnu",
@@ -77,7 +78,7 @@ def find(distributions: tuple[str, ...]) -> Runtime:
         files=tuple(files.items()),
         covered=tuple(covered),
         links=links,
-        python_path=(standard[0], dynamic, SITE),
+        python_path=(standard[0], dynamic, SITE, MODULES),
         missing=tuple(missing),
     )
 

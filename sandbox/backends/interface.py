@@ -33,6 +33,8 @@ class Job:
     distributions: installed packages that the room shows, with what they require.
     outputs: descriptors handed to the function, and to nobody else.
     output_limit: the largest size in bytes of any file the worker may write.
+    modules: Python files of the host that the room shows beside the installed packages, so that the
+    entry may live in one of them. They come last on the path and hide nothing.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Job:
     files: tuple[Bind, ...] = ()
     outputs: tuple[int, ...] = ()
     output_limit: int = 0
+    modules: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

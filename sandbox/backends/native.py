@@ -343,6 +343,7 @@ def _specification(
 ) -> dict[str, Any]:
     """Everything that the room is told; see safe_load.sandbox.room."""
     files = [(str(bind.source), bind.target) for bind in job.files]
+    files += [(str(module), f"{runtime.MODULES}/{module.name}") for module in job.modules]
     folders = sorted({str(Path(bind.target).parent) for bind in job.files})
     sources = [source for source, _ in (*files, *parts.folders, *parts.files)]
     return {
@@ -351,7 +352,7 @@ def _specification(
         "folders": parts.folders,
         "files": [*parts.files, *files],
         "covered": parts.covered,
-        "empty": [runtime.SITE, *folders],
+        "empty": [runtime.SITE, runtime.MODULES, *folders],
         "links": parts.links,
         "limits": msgspec.to_builtins(profile.limits),
         "mapped": sum(bind.source.stat().st_size for bind in job.files),
