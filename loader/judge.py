@@ -71,11 +71,12 @@ def finding(
     return Finding(ident, severity or usual, title, detail, location, list(evidence))
 
 
-def behaviour(events: Sequence[Event]) -> Behaviour:
-    """Judge recorded events. Repeated equal findings become one, with all their evidence."""
+def behaviour(events: Sequence[Event], heard: Sequence[Egress] = ()) -> Behaviour:
+    """Judge recorded events, and what the sinkhole heard. Repeated equal findings become one, with
+    all their evidence."""
     found: dict[tuple[str, str], Finding] = {}
     for index, event in enumerate(events):
-        for judged in _judge(event, index):
+        for judged in _judge(event, index, heard):
             key = (judged.id, judged.detail)
             if key in found:
                 found[key].evidence.append(index)
@@ -83,7 +84,7 @@ def behaviour(events: Sequence[Event]) -> Behaviour:
                 found[key] = judged
     return Behaviour(
         findings=list(found.values()),
-        egress=[egress for event in events if (egress := _egress(event)) is not None],
+        egress=sorted([*heard, *filter(None, map(_egress, events))], key=lambda each: each.t),
         processes=[
             Process(event.t, event.pid, event.ppid, event.args.get("argv") or [str(event.args.get("path"))])
             for event in events
@@ -92,9 +93,11 @@ def behaviour(events: Sequence[Event]) -> Behaviour:
     )
 
 
-def _judge(event: Event, index: int) -> Iterator[Finding]:
+def _judge(event: Event, index: int, heard: Sequence[Egress]) -> Iterator[Finding]:
     rule = _RULE_OF.get(event.syscall)
-    if rule is not None:
+    if event.decision == "redirected":
+        yield from _redirected(event, index, heard)
+    elif rule is not None:
         yield from rule(event, index)
     elif event.syscall in _WRITES:
         yield from _write(event, index)
@@ -122,6 +125,29 @@ def _connection(event: Event, index: int) -> Iterator[Finding]:
         yield finding("SL201", f"It tried to reach {_endpoint(address, port)}", _endpoint(address, port), [index])
     else:
         yield finding("SL203", f"It tried to reach an address of family {family}", family, [index])
+
+
+def _redirected(event: Event, index: int, heard: Sequence[Egress]) -> Iterator[Finding]:
+    """What was said, where the sinkhole answered in the network's place."""
+    target = _target(event)
+    if target is None:
+        return
+    _, address, port = target
+    said = [each for each in heard if (each.address, each.port) == (address, port)]
+    for look_up in (each for each in said if each.protocol == "dns"):
+        yield finding("SL202", f"It looked up {look_up.domain}", str(look_up.domain), [index])
+    talk = [each for each in said if each.protocol != "dns"]
+    if not talk and (said or event.args.get("type") == "SOCK_DGRAM"):
+        return  # connecting a datagram socket sends nothing: the resolver does it to sort addresses
+    where = _endpoint(address, port or 0)
+    first = max(talk, key=lambda each: each.payload_bytes, default=None)
+    whom = f"{first.domain} ({where})" if first and first.domain else where
+    if first is None or first.payload_bytes == 0:
+        yield finding("SL201", f"It connected to {whom}", where, [index])
+    else:
+        yield finding(
+            "SL201", f"It sent {first.payload_bytes} bytes to {whom}: {first.payload_preview[:300]}", where, [index]
+        )
 
 
 def _target(event: Event) -> tuple[str, str, int | None] | None:
@@ -200,7 +226,7 @@ def _matches(path: str, table: str) -> bool:
 
 def _egress(event: Event) -> Egress | None:
     target = _target(event) if event.syscall in ("connect", "sendto", "sendmsg", "sendmmsg") else None
-    if target is None or target[0] not in ("AF_INET", "AF_INET6"):
+    if event.decision == "redirected" or target is None or target[0] not in ("AF_INET", "AF_INET6"):
         return None
     _, address, port = target
     data = event.args.get("data") or (event.args.get("message") or {}).get("data") or ""

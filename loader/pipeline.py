@@ -114,7 +114,7 @@ class _Case:
     def saw(self, opened: Opened, backend: str, runtime: str | None) -> None:
         """Take over what was recorded, before anything else can go wrong."""
         self.recording = opened.recording(self.started)
-        self.behaviour = judge.behaviour(self.recording.events)
+        self.behaviour = judge.behaviour(self.recording.events, opened.heard(self.started))
         self.findings += self.behaviour.findings
         self.resources = opened.resources()
         tier = opened.detonation.tier

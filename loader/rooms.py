@@ -23,7 +23,7 @@ from safe_load.hashing import sha256_files
 from safe_load.inside import Detonated, Extracted, read_detonated, read_extracted
 from safe_load.judge import as_event
 from safe_load.options import Progress
-from safe_load.report import Recording, Resources, SyscallCount, WallState
+from safe_load.report import Egress, Recording, Resources, SyscallCount, WallState
 from safe_load.sandbox.backends.interface import Bind, Job, RoomResult
 
 if TYPE_CHECKING:
@@ -79,6 +79,23 @@ class Opened:
             syscalls=counts,
             events=[as_event(event, started) for event in events],
         )
+
+    def heard(self, started: float) -> list[Egress]:
+        """What the sinkholes of both rooms were told."""
+        rooms = (self.extraction, self.detonation)
+        return [
+            Egress(
+                t=round(max(0.0, said.t - started), 6),
+                protocol=said.protocol,
+                address=said.address,
+                port=said.port,
+                domain=said.domain,
+                payload_preview=said.preview,
+                payload_bytes=said.size,
+            )
+            for room in rooms
+            for said in room.egress
+        ]
 
     def resources(self) -> Resources:
         """Both rooms ran at once, so their peaks add up to a bound."""

@@ -42,11 +42,13 @@ class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the supervisor answers the system calls that seccomp notifies.
 
     telling: allowed, recorded and continued. Every other notified call is recorded and refused,
-    with EPERM or the errno named here.
+    with EPERM or the errno named here. sinkhole: what reaches out meets listeners of the room's own,
+    where the tier has a network namespace.
     """
 
     telling: tuple[str, ...]
     errno: dict[str, str]
+    sinkhole: bool = False
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -74,6 +74,21 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """What was said to the sinkhole on one connection, in one exchange of datagrams, or in one
+    look-up. protocol: tcp, udp, tls or dns; domain: the name that was looked up for the address, or
+    asked for; preview: the first 4 KiB; size: bytes in all."""
+
+    t: float
+    protocol: str
+    address: str
+    port: int
+    domain: str | None
+    preview: str
+    size: int
+
+
+@dataclass(frozen=True)
 class RoomResult:
     """How one job ended, and everything that was seen.
 
@@ -90,6 +105,7 @@ class RoomResult:
     tier: str
     walls: tuple[Wall, ...]
     events: tuple[Event, ...] = ()
+    egress: tuple[Conversation, ...] = ()
     syscalls: dict[str, tuple[int, int]] = field(default_factory=dict)
     complete: bool = True
     dropped: int = 0

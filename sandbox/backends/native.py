@@ -22,7 +22,7 @@ import msgspec
 
 from safe_load.profiles import Profile
 from safe_load.sandbox import runtime
-from safe_load.sandbox.backends.interface import Backend, Event, Job, RoomResult, Status, Wall
+from safe_load.sandbox.backends.interface import Backend, Conversation, Event, Job, RoomResult, Status, Wall
 from safe_load.sandbox.policy import Policy, PolicyError, compile_policy
 
 # The room's interpreter imports nothing but the standard library and these two folders of ours;
@@ -66,6 +66,12 @@ class _Message(msgspec.Struct, frozen=True):
     peak_memory: int = 0
     peak_tasks: int = 0
     cpu_s: float = 0.0
+    protocol: str = ""
+    address: str = ""
+    port: int = 0
+    domain: str | None = None
+    preview: str = ""
+    size: int = 0
 
 
 @dataclass
@@ -74,6 +80,7 @@ class _Heard:
 
     walls: dict[str, Wall] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    egress: list[Conversation] = field(default_factory=list)
     end: _Message | None = None
     sealed: float | None = None
     result: bytearray = field(default_factory=bytearray)
@@ -190,6 +197,7 @@ class NativeBackend(Backend):
             tier=self.tier,
             walls=tuple(heard.walls.values()),
             events=tuple(heard.events),
+            egress=tuple(heard.egress),
             syscalls=end.syscalls if end else {},
             complete=end.complete if end else False,
             dropped=end.dropped if end else 0,
@@ -250,6 +258,18 @@ def _take(heard: _Heard, message: _Message) -> None:
                 args=message.args,
                 decision=message.decision,  # type: ignore[arg-type]
                 errno=message.errno,
+            )
+        )
+    elif message.kind == "egress":
+        heard.egress.append(
+            Conversation(
+                t=message.t,
+                protocol=message.protocol,
+                address=message.address,
+                port=message.port,
+                domain=message.domain,
+                preview=message.preview,
+                size=message.size,
             )
         )
     elif message.kind == "wall" and message.state == "standing":
@@ -359,6 +379,7 @@ def _specification(
         "output_limit": job.output_limit,
         "program": policy.program.hex(),
         "names": policy.names,
+        "sinkhole": profile.recording.sinkhole,
         "telling": sorted(policy.telling),
         "errnos": policy.errnos,
         "quiet": [f"{path}/" for path in (*parts.roots, *folders, "/dev/null", "/dev/urandom")],

@@ -10,6 +10,7 @@ import struct
 from safe_load.sandbox.kernel import libc
 
 CAP_DAC_READ_SEARCH = 2
+CAP_NET_BIND_SERVICE = 10
 CAP_SYS_PTRACE = 19
 
 _PR_SET_PDEATHSIG = 1

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import struct
+from contextlib import suppress
 from typing import NamedTuple
 
 from safe_load.sandbox.kernel import libc
@@ -121,6 +122,7 @@ class Memory:
     """Reads another process's memory, bounded; never raises for what the other side did."""
 
     def __init__(self, proc: str, pid: int) -> None:
+        self._pid = pid
         self._descriptor = os.open(f"{proc}/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
@@ -134,6 +136,14 @@ class Memory:
             return os.pread(self._descriptor, size, address)
         except (OSError, OverflowError):
             return b""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put a result where the caller expects it (process_vm_writev(2)); silent if it cannot."""
+        source = ctypes.create_string_buffer(data, len(data))
+        ours = struct.pack("=QQ", ctypes.addressof(source), len(data))
+        theirs = struct.pack("=QQ", address, len(data))
+        with suppress(OSError):
+            libc.syscall("process_vm_writev", self._pid, ours, 1, theirs, 1, 0)
 
     def string(self, address: int, limit: int = 4096) -> bytes | None:
         """The C string at `address`, cut at `limit` bytes; None if it cannot be read.

@@ -161,6 +161,20 @@ def message(caller: Caller, args: tuple[int, ...], index: int) -> dict[str, Any]
     return found
 
 
+def gathered(caller: Caller, address: int, limit: int) -> bytes:
+    """All bytes of the struct msghdr at an address, up to a limit."""
+    raw = caller.memory.read(address, 56)
+    if len(raw) < 56:
+        return b""
+    _, _, vectors, count = struct.unpack_from("=QIxxxxQQ", raw)
+    parts: list[bytes] = []
+    table = caller.memory.read(vectors, 16 * min(count, _ARGV_LIMIT))
+    for base, size in struct.iter_unpack("=QQ", table[: len(table) & ~15]):
+        parts.append(caller.memory.read(base, min(size, limit)))
+        limit -= len(parts[-1])
+    return b"".join(parts)
+
+
 _OPEN_FLAGS = {
     os.O_WRONLY: "O_WRONLY",
     os.O_RDWR: "O_RDWR",

@@ -38,7 +38,7 @@ class Recorder:
         self._limit = limit
         self._seen: dict[str, int] = {}
         self._counts: list[int] = []
-        self._told: list[int] = []
+        self._conversations = 0
         self._syscalls: dict[str, list[int]] = {}
         self.dropped = 0
         self.complete = True
@@ -86,6 +86,15 @@ class Recorder:
             decision=decision,
             errno=errno,
         )
+
+    def converse(self, **conversation: Any) -> None:
+        """Record what was said to the sinkhole."""
+        if self._conversations >= self._limit:
+            self.dropped += 1
+            self.complete = False
+            return
+        self._conversations += 1
+        self._channel.send(kind="egress", **conversation)
 
     def end(self, status: str, reason: str, **facts: Any) -> None:
         """The last message: how it ended, and the counts."""

@@ -16,7 +16,7 @@ def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:  #
     """{attempt: the errno it met, or "" where it succeeded}. Every one of them must fail."""
     attempts: dict[str, Callable[[], object]] = {
         "run a program": lambda: os.execv("/bin/sh", ["sh", "-c", "true"]),
-        "connect to the network": _connect,
+        "leave the room by network": _connect,
         "open a kernel socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
         "see the host's files": lambda: os.stat(argument["host_file"]),
         "write to the root": lambda: open("/canary", "w"),  # noqa: SIM115 - it must not open
@@ -36,5 +36,7 @@ def _error_of(attempt: Callable[[], object]) -> str:
 
 
 def _connect() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737)
+    """Fails unless somebody answers: the sinkhole takes the connection, and says nothing."""
+    with socket.create_connection(("192.0.2.1", 9), timeout=5) as sock:  # TEST-NET-1 (RFC 5737)
+        if not sock.recv(1):
+            raise ConnectionResetError(errno.ECONNRESET, "nobody is there")

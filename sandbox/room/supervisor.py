@@ -16,17 +16,21 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from safe_load.sandbox.kernel import namespaces, process
+from safe_load.sandbox.kernel import namespaces, netlink, process
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
 from safe_load.sandbox.room import cell, root
-from safe_load.sandbox.room.decode import Caller, arguments
+from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed
 from safe_load.sandbox.room.recorder import Channel, Recorder
+from safe_load.sandbox.room.sinkhole import Sinkhole
 from safe_load.sandbox.room.watch import Watch, others
 
 _PROC = "/proc"
 _GRACE_S = 1.0  # for what a worker leaves running behind its back
 _BATCH = 64  # notifications between two looks at the limits
 _IMPORT_S = 300.0
+_REACHING = frozenset(("connect", "sendto", "sendmsg", "sendmmsg"))
+_LARGEST_SEND = 64 << 10
+_MMSGHDR_LENGTH = 56  # struct mmsghdr: a struct msghdr, then how much of it was sent (sendmmsg(2))
 _LISTENABLE = (int(socket.AF_UNIX), int(socket.AF_INET), int(socket.AF_INET6))
 
 
@@ -36,6 +40,14 @@ class Identity:
 
     separated: bool
     outer_pid_namespace: str
+
+
+@dataclass(frozen=True)
+class _Diverted:
+    """What a redirected call returns: value, or errno if that is not 0."""
+
+    value: int
+    number: int = 0
 
 
 class Broken(Exception):
@@ -76,7 +88,8 @@ def _supervise(
         for descriptor in {spec["result"], spec["output"], *spec["outputs"]}:
             os.close(descriptor)
         # To read the memory and /proc entries of a worker that has another user.
-        kept = (process.CAP_SYS_PTRACE, process.CAP_DAC_READ_SEARCH)
+        # And to listen where the worker believes to reach a server.
+        kept = (process.CAP_SYS_PTRACE, process.CAP_DAC_READ_SEARCH, process.CAP_NET_BIND_SERVICE)
         process.bound_capabilities(*kept)
         process.hold_capabilities(*kept)
         status, reason, watch = _Supervision(spec, recorder, channel, worker, sync).run()
@@ -99,6 +112,8 @@ def _build(spec: dict[str, Any], channel: Channel, identity: Identity) -> None:
     channel.wall("pid-namespace", os.readlink("/proc/self/ns/pid") != identity.outer_pid_namespace)
     try:
         namespaces.raise_loopback()
+        if spec["sinkhole"]:
+            netlink.make_everything_local()
         socket.sethostname("localhost")
         root.build(spec)
     except OSError as error:
@@ -125,11 +140,13 @@ class _Supervision:
         self._quiet = tuple(spec["quiet"])
         self._memories: dict[int, Memory] = {}
         self._watch = Watch(_PROC, spec["limits"])
+        self._poll = select.poll()
+        self._sinkhole = Sinkhole(self._poll, recorder.converse) if spec["sinkhole"] else None
 
     def run(self) -> tuple[str, str, Watch]:
         """Returns the status, the reason and the watch when nothing needs to run any more."""
         listener = self._take_listener()
-        poll = select.poll()
+        poll = self._poll
         poll.register(listener.descriptor, select.POLLIN)
         poll.register(0, select.POLLHUP)  # the controller holds the other end
         worker_ended: int | None = None
@@ -138,12 +155,17 @@ class _Supervision:
             for descriptor, event in poll.poll(self._watch.wait_s * 1000):
                 if descriptor == 0:
                     return "interrupted", "the controller let go", self._watch
-                if event & select.POLLIN:
+                if descriptor != listener.descriptor:
+                    if self._sinkhole is not None:
+                        self._sinkhole.ready(descriptor)
+                elif event & select.POLLIN:
                     self._answer(listener)
                 elif event & select.POLLHUP:
                     poll.unregister(descriptor)  # nobody is left who could make a call
             if (excess := self._watch.look()) is not None:
                 return "limit", excess, self._watch
+            if self._sinkhole is not None:
+                self._sinkhole.tick()
             ended = self._reap()
             if ended is not None:
                 worker_ended = ended
@@ -151,6 +173,8 @@ class _Supervision:
             if worker_ended is not None:
                 alive = others(_PROC)
                 if not alive or time.monotonic() > grace:
+                    if self._sinkhole is not None:
+                        self._sinkhole.tick(final=True)
                     status, reason = _judge(worker_ended)
                     return status, reason, self._watch
 
@@ -219,9 +243,14 @@ class _Supervision:
         if not listener.still_waits(call):
             self._forget(call.pid)  # the pid may belong to somebody else by now
             return
+        diverted = self._divert(name, call, caller, args) if caller is not None else None
         allowed = name in self._telling and _registers_permit(name, call.args, args)
-        decision = "allowed" if allowed else "denied"
-        number = 0 if allowed else self._errnos.get(name, errno.EPERM)
+        if diverted is not None:
+            decision, number = "redirected", diverted.number
+        elif allowed:
+            decision, number = "allowed", 0
+        else:
+            decision, number = "denied", self._errnos.get(name, errno.EPERM)
         self._recorder.count(name, decision)
         if not (allowed and self._is_ordinary(name, args)):
             if caller is None:
@@ -236,10 +265,44 @@ class _Supervision:
                 decision=decision,
                 errno=errno.errorcode.get(number) if number else None,
             )
-        if allowed:
-            listener.resume(call)
-        else:
+        if number:
             listener.refuse(call, number)
+        elif diverted is not None:
+            listener.emulate(call, diverted.value)
+        else:
+            listener.resume(call)
+
+    def _divert(
+        self, name: str, call: Notification, caller: Caller, args: dict[str, Any]
+    ) -> _Diverted | None:
+        """Carry out a call that reaches out, towards the sinkhole. None: not such a call."""
+        target = args.get("to") or args.get("message", {}).get("address")
+        if self._sinkhole is None or name not in _REACHING or not isinstance(target, dict):
+            return None
+        if "port" not in target:
+            return None
+        try:
+            pidfd = os.pidfd_open(_process_of(call.pid))
+            try:
+                duplicate = socket.socket(fileno=process.getfd(pidfd, signed(call.args[0])))
+            finally:
+                os.close(pidfd)
+            with duplicate:
+                args["type"] = socket.SocketKind(duplicate.type).name
+                where = (target["address"], target["port"])
+                if name == "connect":
+                    self._sinkhole.redirect(duplicate, where)
+                    return _Diverted(0)
+                if name == "sendto":
+                    data = caller.memory.read(call.args[1], min(call.args[2], _LARGEST_SEND))
+                    return _Diverted(self._sinkhole.send(duplicate, data, where))
+                sent = self._sinkhole.send(duplicate, gathered(caller, call.args[1], _LARGEST_SEND), where)
+        except OSError as error:
+            return _Diverted(0, error.errno or errno.ECONNREFUSED)
+        if name == "sendmsg":
+            return _Diverted(sent)
+        caller.memory.write(call.args[1] + _MMSGHDR_LENGTH, sent.to_bytes(4, "little"))
+        return _Diverted(1)  # of several messages, one: the caller sends the rest itself
 
     def _is_ordinary(self, name: str, args: dict[str, Any]) -> bool:
         """Reading the runtime or the model itself: what every load does, thousands of times."""
@@ -278,6 +341,15 @@ def _registers_permit(name: str, registers: tuple[int, ...], args: dict[str, Any
     if name in ("sendmsg", "sendmmsg"):
         return "address" not in args.get("message", {"address": None})
     return True
+
+
+def _process_of(task: int) -> int:
+    """The process that a thread belongs to: pidfd_open(2) takes no thread before Linux 6.9."""
+    with open(f"{_PROC}/{task}/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"Tgid:"):
+                return int(line.split()[1])
+    return task
 
 
 def _who(pid: int) -> tuple[int, str]:
