@@ -25,7 +25,7 @@ setup: $(LINKED) ## make the environment in .venv (PYTHON=python3.12 chooses the
 demo: $(LINKED) $(VENV)/.encoder ## clear a real model, then a booby-trapped copy of it
 	@$(BIN)/python -m demo.run $(ARGS)
 
-test: $(LINKED) ## run all tests (ARGS="-k landlock" passes options to pytest)
+test: $(LINKED) $(VENV)/.encoder ## run all tests (ARGS="-k landlock" passes options to pytest)
 	$(BIN)/pytest $(ARGS)
 
 lint: $(LINKED) ## check style, types and the borders between the zones
