@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from safe_load.decoys import Decoys
 from safe_load.formats.escape import visible
 from safe_load.profiles import rules
 from safe_load.report import Egress, Event, Finding, Process, Severity
@@ -71,12 +72,23 @@ def finding(
     return Finding(ident, severity or usual, title, detail, location, list(evidence))
 
 
-def behaviour(events: Sequence[Event], heard: Sequence[Egress] = ()) -> Behaviour:
-    """Judge recorded events, and what the sinkhole heard. Repeated equal findings become one, with
-    all their evidence."""
+@dataclass(frozen=True)
+class _Context:
+    """What the sinkhole heard, and what was planted for the worker to find."""
+
+    heard: Sequence[Egress]
+    decoys: Decoys
+
+
+def behaviour(
+    events: Sequence[Event], heard: Sequence[Egress] = (), decoys: Decoys | None = None
+) -> Behaviour:
+    """Judge recorded events, what the sinkhole heard, and whether a decoy is in it. Repeated equal
+    findings become one, with all their evidence."""
+    context = _Context(heard, decoys or Decoys())
     found: dict[tuple[str, str], Finding] = {}
     for index, event in enumerate(events):
-        for judged in _judge(event, index, heard):
+        for judged in _judge(event, index, context):
             key = (judged.id, judged.detail)
             if key in found:
                 found[key].evidence.append(index)
@@ -93,25 +105,25 @@ def behaviour(events: Sequence[Event], heard: Sequence[Egress] = ()) -> Behaviou
     )
 
 
-def _judge(event: Event, index: int, heard: Sequence[Egress]) -> Iterator[Finding]:
+def _judge(event: Event, index: int, context: _Context) -> Iterator[Finding]:
     rule = _RULE_OF.get(event.syscall)
     if event.decision == "redirected":
-        yield from _redirected(event, index, heard)
+        yield from _redirected(event, index, context)
     elif rule is not None:
-        yield from rule(event, index)
+        yield from rule(event, index, context)
     elif event.syscall in _WRITES:
-        yield from _write(event, index)
+        yield from _write(event, index, context)
     elif event.decision == "denied":
         yield from _refused(event, index)
 
 
-def _program(event: Event, index: int) -> Iterator[Finding]:
+def _program(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     argv = event.args.get("argv") or [str(event.args.get("path"))]
     command = " ".join(map(str, argv))
     yield finding("SL101", f"While it was loaded, it tried to run: {command}", str(event.args.get("path")), [index])
 
 
-def _connection(event: Event, index: int) -> Iterator[Finding]:
+def _connection(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     target = _target(event)
     if target is None:
         return
@@ -127,19 +139,25 @@ def _connection(event: Event, index: int) -> Iterator[Finding]:
         yield finding("SL203", f"It tried to reach an address of family {family}", family, [index])
 
 
-def _redirected(event: Event, index: int, heard: Sequence[Egress]) -> Iterator[Finding]:
+def _redirected(event: Event, index: int, context: _Context) -> Iterator[Finding]:
     """What was said, where the sinkhole answered in the network's place."""
     target = _target(event)
     if target is None:
         return
     _, address, port = target
-    said = [each for each in heard if (each.address, each.port) == (address, port)]
+    said = [each for each in context.heard if (each.address, each.port) == (address, port)]
     for look_up in (each for each in said if each.protocol == "dns"):
+        stolen = context.decoys.stolen(str(look_up.domain).upper())
+        if stolen:
+            yield _theft(stolen, f"the name {look_up.domain}, which it looked up", str(look_up.domain), index)
         yield finding("SL202", f"It looked up {look_up.domain}", str(look_up.domain), [index])
     talk = [each for each in said if each.protocol != "dns"]
     if not talk and (said or event.args.get("type") == "SOCK_DGRAM"):
         return  # connecting a datagram socket sends nothing: the resolver does it to sort addresses
     where = _endpoint(address, port or 0)
+    for each in talk:
+        if stolen := context.decoys.stolen(each.payload_preview):
+            yield _theft(stolen, f"what it sent to {each.domain or where}: {each.payload_preview[:300]}", where, index)
     first = max(talk, key=lambda each: each.payload_bytes, default=None)
     whom = f"{first.domain} ({where})" if first and first.domain else where
     if first is None or first.payload_bytes == 0:
@@ -148,6 +166,11 @@ def _redirected(event: Event, index: int, heard: Sequence[Egress]) -> Iterator[F
         yield finding(
             "SL201", f"It sent {first.payload_bytes} bytes to {whom}: {first.payload_preview[:300]}", where, [index]
         )
+
+
+def _theft(stolen: list[str], where: str, location: str, index: int) -> Finding:
+    detail = f"It stole {' and '.join(stolen)}: the decoy's mark is in {where}"
+    return finding("SL301", detail, location, [index], "critical")
 
 
 def _target(event: Event) -> tuple[str, str, int | None] | None:
@@ -161,19 +184,22 @@ def _endpoint(address: str, port: int | None) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _socket(event: Event, index: int) -> Iterator[Finding]:
+def _socket(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     if event.decision == "denied" and event.args.get("family") != "AF_NETLINK":
         family = event.args.get("family")
         yield finding("SL203", f"It asked for a socket of family {family}", str(family), [index])
 
 
-def _open(event: Event, index: int) -> Iterator[Finding]:
+def _open(event: Event, index: int, context: _Context) -> Iterator[Finding]:
     path = event.args.get("path")
     if not isinstance(path, str):
         return
     flags = str(event.args.get("flags", ""))
     if any(flag in flags for flag in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC")):
-        yield from _write(event, index)
+        yield from _write(event, index, context)
+    elif path in context.decoys.titles:
+        title = context.decoys.titles[path]
+        yield finding("SL301", f"It read {title}: a decoy, planted at {path} for who looks there", path, [index])
     elif _matches(path, "secrets"):
         yield finding("SL301", f"It tried to read {path}. No such file is inside.", path, [index])
     elif not _matches(path, "expected"):
@@ -185,7 +211,7 @@ def _outside_severity(path: str) -> Severity:
     return "low" if path.startswith(("/home/user/.", "/etc/")) else "medium"
 
 
-def _write(event: Event, index: int) -> Iterator[Finding]:
+def _write(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     for label in ("path", "old", "new"):
         path = event.args.get(label)
         if isinstance(path, str) and not _matches(path, "scratch"):
@@ -201,7 +227,7 @@ def _refused(event: Event, index: int) -> Iterator[Finding]:
     yield finding("SL401", f"It called {event.syscall}, which was refused", event.syscall, [index], severity)
 
 
-_RULE_OF: dict[str, Callable[[Event, int], Iterator[Finding]]] = {
+_RULE_OF: dict[str, Callable[[Event, int, _Context], Iterator[Finding]]] = {
     "execve": _program,
     "execveat": _program,
     "connect": _connection,

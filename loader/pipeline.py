@@ -14,6 +14,7 @@ from pathlib import Path
 
 from safe_load import clearing, describing, inventory, judge, manifest, report, rooms
 from safe_load.compare import compare
+from safe_load.decoys import Decoys, plant
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError
 from safe_load.export import Staging
 from safe_load.inventory import Inventory
@@ -50,7 +51,9 @@ def _open(case: _Case, target: Path | None) -> None:
     with case.stage("inventory"):
         stock = inventory.take(case.source)
     with _staging(target, stock) as staging:
-        opened = rooms.open_model(backend, stock, staging, case.options, case.stage, case.tell)
+        opened = rooms.open_model(
+            backend, stock, staging, case.decoys, case.options, case.stage, case.tell
+        )
         case.saw(opened, backend.name, backend.runtime)
         extracted, detonated = opened.results()
         case.files = describing.files(stock, extracted, opened.digests)
@@ -84,6 +87,7 @@ class _Case:
     profile: Profile
     watcher: Watcher | None
     sandbox: SandboxInfo
+    decoys: Decoys
     started: float = field(default_factory=time.monotonic)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     stages: list[Stage] = field(default_factory=list)
@@ -114,7 +118,9 @@ class _Case:
     def saw(self, opened: Opened, backend: str, runtime: str | None) -> None:
         """Take over what was recorded, before anything else can go wrong."""
         self.recording = opened.recording(self.started)
-        self.behaviour = judge.behaviour(self.recording.events, opened.heard(self.started))
+        self.behaviour = judge.behaviour(
+            self.recording.events, opened.heard(self.started), self.decoys
+        )
         self.findings += self.behaviour.findings
         self.resources = opened.resources()
         tier = opened.detonation.tier
@@ -182,7 +188,8 @@ class _Case:
 
 def _run(source: str, target: Path | None, options: Options, watcher: Watcher | None) -> Report:
     profile = rooms.profile_of(options)
-    case = _Case(source, options, profile, watcher, SandboxInfo("native", None, None, profile.name))
+    sandbox = SandboxInfo("native", None, None, profile.name)
+    case = _Case(source, options, profile, watcher, sandbox, plant(profile.decoys))
     try:
         _open(case, target)
     except (NotLoadable, SandboxError, LimitHit) as error:

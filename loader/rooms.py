@@ -27,6 +27,7 @@ from safe_load.report import Egress, Recording, Resources, SyscallCount, WallSta
 from safe_load.sandbox.backends.interface import Bind, Job, RoomResult
 
 if TYPE_CHECKING:
+    from safe_load.decoys import Decoys
     from safe_load.export import Staging
     from safe_load.inventory import Entry, Inventory
     from safe_load.options import Options
@@ -164,12 +165,14 @@ def open_model(
     backend: Backend,
     stock: Inventory,
     staging: Staging | None,
+    decoys: Decoys,
     options: Options,
     stage: Timed,
     tell: Callable[[Progress], None],
 ) -> Opened:
     """Run both rooms, and hash the source beside them. Returns when everything inside is dead."""
-    reading, trusting = extraction_job(stock, staging), detonation_job(stock, depth_of(stock, options))
+    reading = extraction_job(stock, staging)
+    trusting = detonation_job(stock, depth_of(stock, options), decoys)
 
     def run(job: Job) -> RoomResult:
         with stage(job.name):
@@ -216,7 +219,7 @@ def _size_limit(entry: Entry) -> int:
     return entry.size * _GROWTH + _HEADER
 
 
-def detonation_job(stock: Inventory, depth: str) -> Job:
+def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
     """Do with the folder what a trusting user would do."""
     from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415 - a table of module names
 
@@ -239,6 +242,8 @@ def detonation_job(stock: Inventory, depth: str) -> Job:
         preload=() if numbers_only else PRELOAD[depth],
         distributions=(*needed, *_WELCOME),
         files=_binds(stock.entries),
+        planted=decoys.files,
+        environment=decoys.environment,
     )
 
 

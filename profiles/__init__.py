@@ -52,7 +52,8 @@ class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One policy. tiers: acceptable sandbox tiers; walls: must stand or nothing is opened."""
+    """One policy. tiers: acceptable sandbox tiers; walls: must stand or nothing is opened;
+    decoys: fake credentials that are planted, by their names in rules/decoys.toml."""
 
     name: str = ""
     description: str
@@ -60,6 +61,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     walls: tuple[str, ...]
     seccomp: str
     fail_on: Literal["low", "medium", "high", "critical", "never"]
+    decoys: tuple[str, ...] = ()
     limits: Limits
     recording: RecordingPolicy
 
@@ -104,6 +106,9 @@ def _parse(text: str, *, where: str, name: str) -> Profile:
         raise ProfileError(f"{where}: {error}") from error
     except ValueError as error:
         raise ProfileError(f"{where}: {error}") from error
+    unknown = [decoy for decoy in profile.decoys if decoy not in rules("decoys")]
+    if unknown:
+        raise ProfileError(f"{where}: there is no decoy {unknown[0]!r}: choose of {', '.join(rules('decoys'))}")
     if not (resources.files(__name__) / "seccomp" / f"{profile.seccomp}.json").is_file():
         raise ProfileError(f"{where}: there is no seccomp profile {profile.seccomp!r}")
     return profile

@@ -7,6 +7,7 @@ every process inside is dead.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,8 @@ class Job:
     any file of the model is near.
     distributions: installed packages that the room shows, with what they require.
     outputs: descriptors handed to the function, and to nobody else.
+    planted: files that exist only inside: path -> text; environment: variables besides the few that
+    every worker has.
     output_limit: the largest size in bytes of any file the worker may write.
     modules: Python files of the host that the room shows beside the installed packages, so that the
     entry may live in one of them. They come last on the path and hide nothing.
@@ -45,6 +48,8 @@ class Job:
     files: tuple[Bind, ...] = ()
     outputs: tuple[int, ...] = ()
     output_limit: int = 0
+    planted: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[Path, ...] = ()
 
 

@@ -390,6 +390,8 @@ def _specification(
         "argument": job.argument,
         "preload": job.preload,
         "outputs": job.outputs,
+        "planted": dict(job.planted),
+        "environment": dict(job.environment),
         "result": pipes.far["result"],
         "output": pipes.far["output"],
     }

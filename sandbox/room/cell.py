@@ -66,6 +66,7 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     os.environ.update(
         HOME=root.HOME, PATH="/usr/bin:/bin", LANG="C.UTF-8", TMPDIR=root.SCRATCH, USER="user"
     )
+    os.environ.update(spec["environment"])
     limits = spec["limits"]
     process.bound_capabilities()
     if separated:

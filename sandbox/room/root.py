@@ -32,7 +32,8 @@ def build(spec: dict[str, Any]) -> None:
     """Build the root that `spec` describes and make it this mount namespace's root.
 
     spec: folders and files: [[source on the host, target inside], ...]; empty: targets that stay
-    empty folders (they hide what a bound folder would show); links: {path: target}; limits.
+    empty folders (they hide what a bound folder would show); links: {path: target}; planted: {path: text};
+    limits.
     Must be called as pid 1 of the room's pid namespace (procfs shows that namespace). Raises
     OSError.
     """
@@ -51,7 +52,7 @@ def build(spec: dict[str, Any]) -> None:
     nothing = mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
     root = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "16m", "nr_inodes": "131072"}, nothing)
     mounts.attach(root, _STAGE)
-    for path, text in _FILES.items():
+    for path, text in {**_FILES, **spec["planted"]}.items():
         _make_file(_STAGE + path, text)
     for path in (HOME, SCRATCH, "/proc", *spec["empty"]):
         os.makedirs(_STAGE + path, mode=0o755, exist_ok=True)
