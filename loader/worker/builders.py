@@ -188,6 +188,11 @@ def _load_from_bytes(call: Call) -> object:
     return call.world.nested(data)
 
 
+def _same(call: Call) -> object:
+    """TorchScript's typed lists and dicts, which torch.jit._pickle gives back as they are."""
+    return call.take(1, 2)[0]
+
+
 def _torch_size(call: Call) -> object:
     (sizes,) = call.take(1, 1)
     return integers(sizes)
@@ -317,6 +322,10 @@ BUILDERS: dict[str, Callable[[Call], object]] = {
     "torch.storage._load_from_bytes": _load_from_bytes,
     "torch.nn.parameter.Parameter": _parameter,
     "torch.Size": _torch_size,
+    **{
+        f"torch.jit._pickle.build_{kind}list": _same for kind in ("int", "double", "bool", "tensor")
+    },
+    "torch.jit._pickle.restore_type_tag": _same,
     "collections.OrderedDict": _mapping,
     "collections.defaultdict": _defaultdict,
     "collections.Counter": _mapping,

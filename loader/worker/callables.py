@@ -65,11 +65,11 @@ class Ledger:
         self._named: dict[tuple[str, str], dict[str, object]] = {}
         self._times: dict[tuple[str, str], int] = {}
 
-    def named(self, name: str, opcode: str, at: int) -> None:
+    def named(self, name: str, opcode: str, at: int, arguments: object = None) -> None:
         """A stream names this callable. A call of it takes the place of its name."""
         key = (self.member, name)
         if key not in self._named and key not in self._times and self._room():
-            self._named[key] = self._entry(name, opcode, at, "", called=False)
+            self._named[key] = self._entry(name, opcode, at, arguments, called=False)
 
     def called(self, name: str, opcode: str, at: int, arguments: object) -> None:
         """A stream calls this callable, or would make Python call it."""
@@ -80,7 +80,7 @@ class Ledger:
             self.dropped += 1
             return
         self._times[key] = times + 1
-        self._calls.append(self._entry(name, opcode, at, describe(arguments), called=True))
+        self._calls.append(self._entry(name, opcode, at, arguments, called=True))
 
     def excuse(self, name: str) -> None:
         """The callable turned out to be used for something ordinary."""
@@ -105,14 +105,14 @@ class Ledger:
         return len(self._calls) + len(self._named) < MAX_ENTRIES
 
     def _entry(
-        self, name: str, opcode: str, at: int, arguments: str, *, called: bool
+        self, name: str, opcode: str, at: int, arguments: object, *, called: bool
     ) -> dict[str, object]:
         return {
             "name": printable(name),
             "opcode": opcode,
             "member": printable(self.member),
             "offset": at,
-            "arguments": arguments,
+            "arguments": "" if arguments is None else describe(arguments),
             "called": called,
         }
 

@@ -58,7 +58,9 @@ def _extract(
     limit = file.get("size_limit") or max(_LEAST_LIMIT, _GROWTH * source.size)
     try:
         plan = _read(source, limit, ledger, result)
-        if output is not None:
+        if not plan.entries:
+            result |= {"status": "no_tensors", "reason": f"{file['name']}: it holds no tensors"}
+        elif output is not None:
             export.write(plan, output, limit, budget)
         else:
             for entry in plan.entries:
@@ -67,8 +69,6 @@ def _extract(
         result["tied"] = plan.tied
         remarks = {e.name: e.remark for e in plan.entries if e.remark}
         result["metadata"] = dict(list(remarks.items())[:1000])
-        if not plan.entries:
-            result |= {"status": "no_tensors", "reason": "it holds no tensors"}
     except (RefusedError, MemoryError) as error:
         refusal = (
             error

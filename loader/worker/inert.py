@@ -92,6 +92,8 @@ class InertWorld:
         return Stub(func.name, args, kwargs)
 
     def build(self, target: object, state: object, at: int) -> object:
+        if state is None:
+            return target
         if isinstance(target, Stub):
             self._hooks(target.made_by, state, at)
             target.state.append(state)
@@ -133,7 +135,8 @@ class InertWorld:
                 return self.persistent_load(pid)
             except builders.OddError:
                 pass
-        self.ledger.called("persistent_load", opcode, at, (pid,))
+        # Nothing is called but the loader's own function, which will not have it.
+        self.ledger.named("persistent_load", opcode, at, (pid,))
         return Stub("persistent_load", (pid,))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Bytes of a name in UTF-8. The controller's own bound is 1024 and holds for "safe_load.view:NAME".
 MAX_NAME = 1000
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 #: Prefix of the metadata keys that are the writer's own.
 OWN = "safe_load."
 
@@ -105,10 +105,6 @@ def plan(named: list[tuple[str, Tensor]], limit: int) -> Layout:
     groups: dict[object, list[str]] = {}
     entries: dict[str, Entry] = {}
     for name, tensor in named:
-        if name == "__metadata__":
-            raise RefusedError(
-                "a tensor is called __metadata__, which safetensors keeps for itself"
-            )
         entry = _entry(name, tensor)
         entries[name] = entry
         groups.setdefault(_identity(name, tensor, entry), []).append(name)

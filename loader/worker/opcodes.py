@@ -107,15 +107,15 @@ def _old_text(raw: bytes) -> str:
 
 
 def _binstring(m: Machine, length: int) -> None:
-    m.charge_text(length)
-    m.stack.append(_old_text(m.take(length)))
+    m.stack.append(_old_text(m.take_text(length)))
 
 
 def _unicode(m: Machine) -> None:
     line = m.line(1)[:-1]
     m.charge_text(len(line))
     try:
-        m.stack.append(line.decode("raw-unicode-escape"))
+        # Not line.decode: that would import a codec when it is first needed.
+        m.stack.append(_codecs.raw_unicode_escape_decode(line, "strict", True)[0])
     except UnicodeDecodeError as error:
         raise m.malformed(f"a string has a bad escape ({error.reason})") from None
 
@@ -166,8 +166,18 @@ def _extend(m: Machine, items: list[object], opcode: str) -> None:
         return  # do_append looks at the object only when there is something to append
     if type(target) is list:
         target.extend(items)
+    elif isinstance(target, bytearray):
+        for item in items:
+            target.append(_byte(m, item))
     else:
+        m.refuse_plain(target)
         m.world.add(target, items, opcode, m.at)
+
+
+def _byte(m: Machine, value: object) -> int:
+    if isinstance(value, int) and 0 <= value < 256:
+        return value
+    raise m.malformed("something that is no byte for a bytearray")
 
 
 def _setitem(m: Machine) -> None:
@@ -188,6 +198,7 @@ def _additems(m: Machine) -> None:
     if type(target) is set:
         target.update([m.key(item) for item in items])
     elif items:
+        m.refuse_plain(target)
         m.world.add(target, items, "ADDITEMS", m.at)
 
 

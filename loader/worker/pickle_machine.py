@@ -27,6 +27,7 @@ MAX_LINE = 16 << 20
 MAX_KEY = 10_000
 
 _UNHASHABLE = (list, dict, set, bytearray)
+_NO_METHOD = (str, bytes, int, float, complex, tuple, list, dict, set, frozenset, type(None))
 
 
 class Budget:
@@ -162,6 +163,12 @@ class Machine:
         if self.budget.text < 0:
             raise bomb("the pickle holds more text than fits in memory")
 
+    def take_text(self, length: int) -> bytes:
+        """The next bytes, for a string that is held in memory."""
+        if self.position + length <= self.end:  # else it is cut off, and no bomb
+            self.charge_text(length)
+        return self.take(length)
+
     def binary(self, length: int) -> bytes | Span:
         """Bytes: in memory when short, else where they lie."""
         if length <= LAZY:
@@ -173,9 +180,8 @@ class Machine:
         return span
 
     def text(self, length: int) -> str:
-        self.charge_text(length)
         try:
-            return self.take(length).decode("utf-8", "surrogatepass")
+            return self.take_text(length).decode("utf-8", "surrogatepass")
         except UnicodeDecodeError as error:
             raise self.malformed(f"a string is not UTF-8 ({error.reason})") from None
 
@@ -225,9 +231,21 @@ class Machine:
             key = self.key
             for index in range(0, len(items), 2):
                 target[key(items[index])] = items[index + 1]
-        else:
+        elif items and isinstance(target, (list, bytearray)):
+            for index, value in zip(items[::2], items[1::2], strict=True):
+                try:
+                    target[index] = value  # type: ignore[index,assignment,call-overload]
+                except (IndexError, TypeError, ValueError) as error:
+                    raise self.malformed(f"{error}") from None
+        elif items:
+            self.refuse_plain(target)
             pairs = list(zip(items[::2], items[1::2], strict=True))
             self.world.set(target, pairs, opcode, self.at)
+
+    def refuse_plain(self, target: object) -> None:
+        """Raises for data that has no such method in Python either."""
+        if isinstance(target, _NO_METHOD):
+            raise self.malformed(f"items for a {type(target).__name__}")
 
     def remember(self, index: int) -> None:
         if index not in self.memo:

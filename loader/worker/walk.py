@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safe_load.worker.describe import describe
-from safe_load.worker.layout import MAX_NAME
+from safe_load.worker.layout import MAX_NAME, check_name
 from safe_load.worker.refusal import RefusedError, bomb
 from safe_load.worker.values import Inexpressible, Stub, Tensor
 
@@ -51,11 +51,7 @@ def named_tensors(root: object) -> list[tuple[str, Tensor]]:
                 )
             if isinstance(item, Tensor) and item.storage is not None:
                 name = prefixes[-1] + key or "tensor"
-                size = len(name.encode())
-                if size > MAX_NAME:
-                    raise RefusedError(
-                        f"a tensor's name is longer than {MAX_NAME} bytes: {_show(name)}"
-                    )
+                check_name(name)
                 if name in found:
                     raise RefusedError(f"two tensors are both called {_show(name)}")
                 bytes_left -= len(name.encode())

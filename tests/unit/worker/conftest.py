@@ -1,0 +1,64 @@
+"""What the tests of extraction share: a file, an output, and the call as a room makes it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from safe_load import profiles
+from safe_load.worker import extract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import torch
+
+Result = dict[str, Any]
+Extract = "Callable[..., Result]"
+
+
+@pytest.fixture
+def extracted(tmp_path: Path) -> Callable[..., Result]:
+    """Call it with bytes or a path: the result for that file, its output in tmp_path/out.safetensors."""
+    allowed = profiles.rules("callables")["allowed"]
+
+    def run(file: bytes | Path, *, export: bool = True, **options: Any) -> Result:
+        path = file if not isinstance(file, bytes) else tmp_path / "model.bin"
+        if isinstance(file, bytes):
+            path.write_bytes(file)
+        entry = {"path": str(path), "name": "model.bin", "output": 0 if export else None}
+        entry |= {key: options.pop(key) for key in ("size_limit",) if key in options}
+        argument = {
+            "files": [entry],
+            "callables": [*allowed["names"], *allowed["modules"]],
+        } | options
+        # Not readable, as a room may hand it over.
+        output = os.open(tmp_path / "out.safetensors", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            (result,) = extract.main(argument, [output])["files"]
+        finally:
+            os.close(output)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def exported(
+    extracted: Callable[..., Result], tmp_path: Path
+) -> Callable[..., dict[str, torch.Tensor]]:
+    """The same for a file that must be fine: its tensors as safetensors.torch reads them, aliases too."""
+    from safe_load import safetensors_file
+    from safetensors.torch import load_file
+
+    def run(file: bytes | Path, **options: Any) -> dict[str, torch.Tensor]:
+        result = extracted(file, **options)
+        assert (result["status"], result["reason"], result["callables"]) == ("ok", None, [])
+        header = safetensors_file.check(tmp_path / "out.safetensors")  # the controller believes it
+        tensors = load_file(tmp_path / "out.safetensors")
+        assert {tensor.name for tensor in header.tensors} == tensors.keys()
+        return tensors | {alias: tensors[kept] for alias, kept in header.aliases.items()}
+
+    return run
