@@ -6,10 +6,12 @@ Zone: controller. Imported by every way in (command line, Python API) and by the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 BACKENDS = ("auto", "native", "docker")
 DEPTHS = ("auto", "weights", "model", "run")
+RECORDS = ("standard", "full")
 FAIL_ON = ("low", "medium", "high", "critical", "never")
 
 
@@ -18,7 +20,8 @@ class Options:
     """The choices of one load. What is None is the profile's to say.
 
     profile: a shipped profile's name, or a TOML file. runtime: of the docker backend, e.g. "runsc".
-    timeout: seconds. memory: bytes. hash: whether the report holds the SHA-256 of the source files.
+    timeout: seconds. memory: bytes. hash: whether the report holds the SHA-256 of the source files. record: "standard", or "full" to
+    write every call that can be notified to the file `trace`, one line of JSON each.
     """
 
     profile: str = "strict"
@@ -30,6 +33,8 @@ class Options:
     memory: int | None = None
     export_despite_findings: bool = False
     hash: bool = True
+    record: str = "standard"
+    trace: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from safe_load import clearing, describing, inventory, judge, manifest, report, rooms
+from safe_load import clearing, describing, inventory, judge, manifest, report, rooms, trace
 from safe_load.compare import compare
 from safe_load.decoys import Decoys, plant
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError
@@ -50,9 +50,9 @@ def _open(case: _Case, target: Path | None) -> None:
     backend = rooms.backend_of(case.options, case.profile)
     with case.stage("inventory"):
         stock = inventory.take(case.source)
-    with _staging(target, stock) as staging:
+    with _staging(target, stock) as staging, trace.opened(case.source, case.options) as line:
         opened = rooms.open_model(
-            backend, stock, staging, case.decoys, case.options, case.stage, case.tell
+            backend, stock, staging, case.decoys, case.options, case.stage, case.tell, line
         )
         case.saw(opened, backend.name, backend.runtime)
         extracted, detonated = opened.results()
@@ -117,7 +117,7 @@ class _Case:
 
     def saw(self, opened: Opened, backend: str, runtime: str | None) -> None:
         """Take over what was recorded, before anything else can go wrong."""
-        self.recording = opened.recording(self.started)
+        self.recording = opened.recording(self.started, self.options.record)
         self.behaviour = judge.behaviour(
             self.recording.events, opened.heard(self.started), self.decoys
         )

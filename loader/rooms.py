@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,7 @@ class Opened:
         except ValueError as error:
             raise SandboxError(str(error)) from error
 
-    def recording(self, started: float) -> Recording:
+    def recording(self, started: float, level: str) -> Recording:
         """What was recorded in both rooms, in the order of time, t counted from `started`."""
         rooms = (self.extraction, self.detonation)
         events = sorted((event for room in rooms for event in room.events), key=lambda event: event.t)
@@ -75,6 +75,7 @@ class Opened:
                 before = counts.get(name, SyscallCount())
                 counts[name] = SyscallCount(before.allowed + allowed, before.denied + denied)
         return Recording(
+            level="full" if level == "full" else "standard",
             complete=all(room.complete for room in rooms),
             dropped=sum(room.dropped for room in rooms),
             syscalls=counts,
@@ -169,6 +170,7 @@ def open_model(
     options: Options,
     stage: Timed,
     tell: Callable[[Progress], None],
+    trace: Callable[[bytes], None] | None,
 ) -> Opened:
     """Run both rooms, and hash the source beside them. Returns when everything inside is dead."""
     reading = extraction_job(stock, staging)
@@ -176,7 +178,7 @@ def open_model(
 
     def run(job: Job) -> RoomResult:
         with stage(job.name):
-            return backend.run(job)
+            return backend.run(replace(job, trace=trace))
 
     with ThreadPoolExecutor(3, thread_name_prefix="room") as together:
         try:

@@ -19,7 +19,7 @@ from typing import Any
 
 from safe_load.errors import UsageError
 from safe_load.formats import FORMATS
-from safe_load.options import BACKENDS, DEPTHS, FAIL_ON, Options
+from safe_load.options import BACKENDS, DEPTHS, FAIL_ON, RECORDS, Options
 from safe_load.profiles.units import parse_seconds, parse_size
 
 PREFIX = "SAFE_LOAD_"
@@ -89,6 +89,7 @@ SETTINGS: dict[str, Parser] = {
     "runtime": _text,
     "depth": _choice(*DEPTHS),
     "fail-on": _choice(*FAIL_ON),
+    "record": _choice(*RECORDS),
     "timeout": _seconds,
     "memory": _bytes,
     "hash": _flag,

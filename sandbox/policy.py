@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from safe_load.profiles import Profile, SeccompArgument
 
 _LAST_SYSTEM_CALL = 600
+#: Never notified, at any level. Answering a call that waits, or that others wait for, turns signals
+#: into EINTR and pipelines into hangs (seccomp_unotify(2)); these say nothing about intent anyway.
+_SILENT = frozenset(
+    "close close_range fork vfork clone wait4 waitid exit exit_group futex futex_waitv rt_sigaction "
+    "rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigpending sigaltstack restart_syscall "
+    "pause poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 nanosleep clock_nanosleep "
+    "set_robust_list set_tid_address rseq sched_yield recvfrom recvmsg recvmmsg clone3".split()
+)
+#: The worker's line to the supervisor has this number while the filter is installed: its reads and
+#: writes come before anyone could answer for them.
+CONTROL_DESCRIPTOR = 700
 _OCI_ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 
 
@@ -26,16 +37,20 @@ class PolicyError(Exception):
 @dataclass(frozen=True)
 class Policy:
     """program: struct sock_filter[]; names: number -> name of every system call libseccomp knows;
-    telling: names that are recorded and continued; errnos: name -> errno of a refused call."""
+    telling: names that are recorded and continued; errnos: name -> errno of a refused call;
+    traced: at level "full", what is notified only to be traced: name -> alternatives, each a list of
+    (register, mask, value) that must all hold."""
 
     program: bytes
     names: dict[int, str]
     telling: frozenset[str]
     errnos: dict[str, int]
+    traced: dict[str, list[list[tuple[int, int, int]]]]
 
 
-def compile_policy(profile: Profile) -> Policy:
-    """Compile the profile's seccomp rules for this machine's architecture. Raises PolicyError."""
+def compile_policy(profile: Profile, *, full: bool = False) -> Policy:
+    """Compile the profile's seccomp rules for this machine's architecture. full: notify all that
+    can safely be notified. Raises PolicyError."""
     from safe_load.profiles import seccomp  # noqa: PLC0415 - keeps msgspec out of --help
 
     machine = platform.machine()
@@ -54,6 +69,7 @@ def compile_policy(profile: Profile) -> Policy:
     compiler = pyseccomp.SyscallFilter(pyseccomp.NOTIFY)
     # Another architecture (i386, x32) means another numbering: no rule here fits it.
     compiler.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
+    traced: dict[str, list[list[tuple[int, int, int]]]] = {}
     for rule in rules.syscalls:
         action = (
             pyseccomp.ALLOW
@@ -63,8 +79,16 @@ def compile_policy(profile: Profile) -> Policy:
         conditions = [_condition(pyseccomp, argument) for argument in rule.args]
         for name in rule.names:
             # A name that this libseccomp or architecture lacks stays with the default: refused.
-            if name in numbers:
+            if name not in numbers:
+                continue
+            if full and rule.action == "SCMP_ACT_ALLOW" and name not in _SILENT:
+                traced.setdefault(name, []).append([_bits(argument) for argument in rule.args])
+            else:
                 compiler.add_rule_exactly(action, name, *conditions)
+    if full:
+        for name in ("read", "write"):
+            here = pyseccomp.Arg(0, pyseccomp.EQ, CONTROL_DESCRIPTOR)
+            compiler.add_rule_exactly(pyseccomp.ALLOW, name, here)
     with tempfile.TemporaryFile() as file:
         compiler.export_bpf(file)
         file.seek(0)
@@ -74,7 +98,15 @@ def compile_policy(profile: Profile) -> Policy:
         names=names,
         telling=frozenset(profile.recording.telling),
         errnos={name: _errno(profile, code) for name, code in profile.recording.errno.items()},
+        traced=traced,
     )
+
+
+def _bits(argument: SeccompArgument) -> tuple[int, int, int]:
+    """(register, mask, value) of a condition."""
+    if argument.op == "SCMP_CMP_MASKED_EQ":
+        return argument.index, argument.value, argument.value_two
+    return argument.index, (1 << 64) - 1, argument.value
 
 
 def _condition(pyseccomp: Any, argument: SeccompArgument) -> Any:

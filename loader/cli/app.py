@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from safe_load.formats import FORMATS
-from safe_load.options import BACKENDS, DEPTHS, FAIL_ON
+from safe_load.options import BACKENDS, DEPTHS, FAIL_ON, RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ _SETTINGS = [
     click.option("--runtime", metavar="NAME", help="The container runtime of the docker backend, e.g. runsc."),
     click.option("--depth", type=click.Choice(DEPTHS), help="How much of the model to bring to life. [default: auto: model where there is a config.json, else weights]"),
     click.option("--fail-on", type=click.Choice(FAIL_ON), help="The least severity that rejects. [default: the profile's, medium in strict]"),
+    click.option("--record", type=click.Choice(RECORDS), help="full: also write every call that can be seen, one by one, to a .trace.jsonl file beside the report. [default: standard]"),
     click.option("--timeout", metavar="TIME", help="For one source: 90s, 5m. [default: the profile's]"),
     click.option("--memory", metavar="SIZE", help="For one source: 8GiB. [default: the profile's]"),
     click.option("--no-hash", is_flag=True, default=None, help="Leave the SHA-256 of the source's files out of the report."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,11 +51,12 @@ def open_sources(
         if not source.startswith("hf://") and not os.path.lexists(source):
             raise UsageError(f"there is no file or folder {source!r}")
     check(outputs)
+    options = _traced(settings.options, outputs)
     reports: list[Report] = []
     codes: list[int] = []
     for source in sources:
         try:
-            report = _watch(source, settings, target)
+            report = _watch(source, settings, options, target)
         except KeyboardInterrupt:
             codes.append(terminal.complain("interrupted", 130))
             break
@@ -85,11 +87,22 @@ def open_one(
     return pipeline.load(source, target, options, show)
 
 
-def _watch(source: str, settings: Settings, target: Path | None) -> Report:
+def _traced(options: Options, outputs: Sequence[tuple[str, Path | None]]) -> Options:
+    """With --record full, the trace goes beside the first report that is a file."""
+    if options.record != "full":
+        return options
+    file = next((file for _, file in outputs if file is not None), Path("safe-load"))
+    trace = file.with_name(f"{file.name}.trace.jsonl")
+    trace.unlink(missing_ok=True)
+    terminal.warn(f"every call is being written to {trace}; this is slower")
+    return replace(options, trace=trace)
+
+
+def _watch(source: str, settings: Settings, options: Options, target: Path | None) -> Report:
     watched = progress.watched(quiet=settings.quiet)
     color = settings.color is not False
     with progress.shown(source, color=color) if watched else nullcontext() as show:
-        return open_one(source, target, settings.options, show)
+        return open_one(source, target, options, show)
 
 
 def chosen_outputs(

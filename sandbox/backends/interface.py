@@ -7,7 +7,7 @@ every process inside is dead.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,8 @@ class Job:
     outputs: descriptors handed to the function, and to nobody else.
     planted: files that exist only inside: path -> text; environment: variables besides the few that
     every worker has.
+    trace: called with one line of JSON for each call, of all that can be notified: slower, and tells
+    everything. None: only what is telling or refused is recorded.
     output_limit: the largest size in bytes of any file the worker may write.
     modules: Python files of the host that the room shows beside the installed packages, so that the
     entry may live in one of them. They come last on the path and hide nothing.
@@ -50,6 +52,7 @@ class Job:
     output_limit: int = 0
     planted: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    trace: Callable[[bytes], None] | None = None
     modules: tuple[Path, ...] = ()
 
 

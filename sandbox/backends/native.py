@@ -23,7 +23,7 @@ import msgspec
 from safe_load.profiles import Profile
 from safe_load.sandbox import runtime
 from safe_load.sandbox.backends.interface import Backend, Conversation, Event, Job, RoomResult, Status, Wall
-from safe_load.sandbox.policy import Policy, PolicyError, compile_policy
+from safe_load.sandbox.policy import CONTROL_DESCRIPTOR, Policy, PolicyError, compile_policy
 
 # The room's interpreter imports nothing but the standard library and these two folders of ours;
 # safe_load itself stays an empty shell in there.
@@ -38,6 +38,7 @@ sys.exit(main(int(sys.argv[2])))
 """
 _IMPORT_ALLOWANCE_S = 300.0
 _STREAM_LIMIT = 256 << 20
+_TRACED = b'{"kind":"call",'
 _OUTPUT_LIMIT = 64 << 10
 
 
@@ -88,6 +89,7 @@ class _Heard:
     pending: bytearray = field(default_factory=bytearray)
     stream: int = 0
     cause: tuple[Status, str] | None = None
+    trace: Callable[[bytes], None] | None = None
 
     def blame(self, status: Status, reason: str) -> None:
         """The first cause stands; later accidents do not overwrite it."""
@@ -104,20 +106,19 @@ class NativeBackend(Backend):
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._policy: Policy | None = None
+        self._policies: dict[bool, Policy] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
 
     def run(self, job: Job) -> RoomResult:
         started = time.monotonic()
         try:
-            if self._policy is None:
-                self._policy = compile_policy(self._profile)
+            policy = self._compiled(full=job.trace is not None)
             parts = runtime.find(job.distributions)
         except PolicyError as error:
             return self._result(_Heard(cause=("broken", str(error))), started)
-        heard = _Heard()
+        heard = _Heard(trace=job.trace)
         with _pipes(job.outputs) as pipes:
-            spec = _specification(self._profile, self._policy, parts, job, pipes)
+            spec = _specification(self._profile, policy, parts, job, pipes)
             try:
                 process = _start(pipes, job.outputs)
             except OSError as error:
@@ -130,6 +131,11 @@ class NativeBackend(Backend):
                 self._running.discard(process)
                 _end(process)
         return self._result(heard, started)
+
+    def _compiled(self, *, full: bool) -> Policy:
+        if full not in self._policies:
+            self._policies[full] = compile_policy(self._profile, full=full)
+        return self._policies[full]
 
     def stop(self) -> None:
         for process in tuple(self._running):
@@ -235,7 +241,10 @@ def _hear(heard: _Heard, data: bytes) -> bool:
     heard.pending = bytearray(rest)
     try:
         for line in lines:
-            _take(heard, msgspec.json.decode(line, type=_Message))
+            if heard.trace is not None and line.startswith(_TRACED):
+                heard.trace(bytes(line))
+            else:
+                _take(heard, msgspec.json.decode(line, type=_Message))
     except (msgspec.DecodeError, RecursionError) as error:
         heard.blame("broken", f"the recorder's stream does not read: {error}")
         return False
@@ -380,6 +389,8 @@ def _specification(
         "program": policy.program.hex(),
         "names": policy.names,
         "sinkhole": profile.recording.sinkhole,
+        "control": CONTROL_DESCRIPTOR,
+        "traced": policy.traced,
         "telling": sorted(policy.telling),
         "errnos": policy.errnos,
         "quiet": [f"{path}/" for path in (*parts.roots, *folders, "/dev/null", "/dev/urandom")],

@@ -27,7 +27,7 @@ def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoRet
     closed is told there, and nothing of the model is touched.
     """
     try:
-        _close_descriptors(spec, sync)
+        sync = _keep_descriptors(spec, sync)
         walls = _give_up(spec, separated=separated)
         function = _import(spec)
         listener = seccomp.install(bytes.fromhex(spec["program"]))
@@ -47,14 +47,19 @@ def _tell(sync: socket.socket, **message: Any) -> None:
     os.write(sync.fileno(), json.dumps(message).encode() + b"\n")
 
 
-def _close_descriptors(spec: dict[str, Any], sync: socket.socket) -> None:
+def _keep_descriptors(spec: dict[str, Any], sync: socket.socket) -> socket.socket:
+    """Close all but what the job may have; the line to the supervisor gets the number under which
+    the filter knows it."""
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(spec["output"], 1)
     os.dup2(spec["output"], 2)
-    kept = sorted({0, 1, 2, sync.fileno(), spec["result"], *spec["outputs"]})
+    control = os.dup2(sync.fileno(), spec["control"], inheritable=False)
+    kept = sorted({0, 1, 2, control, spec["result"], *spec["outputs"]})
+    sync.detach()
     for low, high in zip(kept, [*kept[1:], 1 << 20], strict=True):
         os.closerange(low + 1, high)
+    return socket.socket(fileno=control)
 
 
 def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:

@@ -201,6 +201,7 @@ def how_flags(caller: Caller, args: tuple[int, ...], index: int) -> str:
     return open_flags(caller, (int.from_bytes(raw, "little"),), 0)
 
 
+_FD: dict[str, tuple[int, Decoder]] = {"fd": (0, integer)}
 _TWO_PATHS: dict[str, tuple[int, Decoder]] = {"old": (0, path), "new": (1, path)}
 _TWO_PATHS_AT: dict[str, tuple[int, Decoder]] = {"old": (1, path_at), "new": (3, path_at)}
 _PATH: dict[str, tuple[int, Decoder]] = {"path": (0, path)}
@@ -219,6 +220,12 @@ DECODERS: dict[str, dict[str, tuple[int, Decoder]]] = {
     **dict.fromkeys(("chown", "lchown", "utime", "utimes", "chroot", "umount2", "swapon"), _PATH),
     **dict.fromkeys(("unlinkat", "mkdirat", "mknodat", "fchmodat", "fchmodat2"), _PATH_AT),
     **dict.fromkeys(("fchownat", "utimensat", "futimesat", "open_tree", "name_to_handle_at"), _PATH_AT),
+    **dict.fromkeys(("stat", "lstat", "access", "readlink", "chdir", "statfs"), _PATH),
+    **dict.fromkeys(("newfstatat", "statx", "faccessat", "faccessat2", "readlinkat"), _PATH_AT),
+    **dict.fromkeys(("read", "write", "pread64", "pwrite64"), {"fd": (0, integer), "size": (2, integer)}),
+    **dict.fromkeys(("fstat", "lseek", "dup", "dup2", "dup3", "getdents64", "fcntl", "shutdown"), _FD),
+    **dict.fromkeys(("getpeername", "getsockname", "getsockopt", "setsockopt", "ftruncate"), _FD),
+    **dict.fromkeys(("kill", "tkill"), {"pid": (0, integer), "signal": (1, integer)}),
     **dict.fromkeys(("rename", "link", "pivot_root"), _TWO_PATHS),
     **dict.fromkeys(("renameat", "renameat2", "linkat"), _TWO_PATHS_AT),
     "symlink": {"target": (0, string), "path": (1, path)},

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 _MOST_COUNTERS = 1024
+_MOST_TRACED = 500_000
 
 
 class Channel:
@@ -39,6 +40,7 @@ class Recorder:
         self._seen: dict[str, int] = {}
         self._counts: list[int] = []
         self._conversations = 0
+        self._traced = 0
         self._syscalls: dict[str, list[int]] = {}
         self.dropped = 0
         self.complete = True
@@ -86,6 +88,15 @@ class Recorder:
             decision=decision,
             errno=errno,
         )
+
+    def trace(self, **call: Any) -> None:
+        """One line of the call-by-call trace of level "full"."""
+        if self._traced >= _MOST_TRACED:
+            self.dropped += 1
+            self.complete = False
+            return
+        self._traced += 1
+        self._channel.send(kind="call", t=time.monotonic(), stage=self._stage, **call)
 
     def converse(self, **conversation: Any) -> None:
         """Record what was said to the sinkhole."""

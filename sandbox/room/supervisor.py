@@ -31,7 +31,9 @@ _IMPORT_S = 300.0
 _REACHING = frozenset(("connect", "sendto", "sendmsg", "sendmmsg"))
 _LARGEST_SEND = 64 << 10
 _MMSGHDR_LENGTH = 56  # struct mmsghdr: a struct msghdr, then how much of it was sent (sendmmsg(2))
-_LISTENABLE = (int(socket.AF_UNIX), int(socket.AF_INET), int(socket.AF_INET6))
+_LISTENABLE = (int(socket.AF_INET), int(socket.AF_INET6))
+_KINDS = (int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM))
+_PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class _Supervision:
         self._names = {int(number): name for number, name in spec["names"].items()}
         self._telling = frozenset(spec["telling"])
         self._errnos: dict[str, int] = spec["errnos"]
+        self._traced: dict[str, list[list[tuple[int, int, int]]]] = spec["traced"]
         self._quiet = tuple(spec["quiet"])
         self._memories: dict[int, Memory] = {}
         self._watch = Watch(_PROC, spec["limits"])
@@ -244,7 +247,9 @@ class _Supervision:
             self._forget(call.pid)  # the pid may belong to somebody else by now
             return
         diverted = self._divert(name, call, caller, args) if caller is not None else None
-        allowed = name in self._telling and _registers_permit(name, call.args, args)
+        told = name in self._telling and _registers_permit(name, call.args, args)
+        traced = not told and self._is_traced(name, call.args)
+        allowed = told or traced
         if diverted is not None:
             decision, number = "redirected", diverted.number
         elif allowed:
@@ -252,9 +257,11 @@ class _Supervision:
         else:
             decision, number = "denied", self._errnos.get(name, errno.EPERM)
         self._recorder.count(name, decision)
-        if not (allowed and self._is_ordinary(name, args)):
-            if caller is None:
-                args = {"unreadable": True}
+        if caller is None:
+            args = {"unreadable": True}
+        if self._traced:
+            self._recorder.trace(pid=call.pid, syscall=name, args=args, decision=decision)
+        if not (traced or (allowed and self._is_ordinary(name, args))):
             ppid, comm = _who(call.pid)
             self._recorder.tell(
                 pid=call.pid,
@@ -304,6 +311,13 @@ class _Supervision:
         caller.memory.write(call.args[1] + _MMSGHDR_LENGTH, sent.to_bytes(4, "little"))
         return _Diverted(1)  # of several messages, one: the caller sends the rest itself
 
+    def _is_traced(self, name: str, registers: tuple[int, ...]) -> bool:
+        """Whether the filter would have allowed this call, and let it be notified for the trace."""
+        return any(
+            all(registers[index] & mask == value for index, mask, value in conditions)
+            for conditions in self._traced.get(name, ())
+        )
+
     def _is_ordinary(self, name: str, args: dict[str, Any]) -> bool:
         """Reading the runtime or the model itself: what every load does, thousands of times."""
         if not name.startswith("open") or any(
@@ -335,7 +349,10 @@ def _registers_permit(name: str, registers: tuple[int, ...], args: dict[str, Any
     """Whether a telling call is continued. Registers cannot change after they were read; what hangs
     on memory (sendmsg's destination) is held by the network namespace, which leads nowhere."""
     if name == "socket":
-        return registers[0] & 0xFFFFFFFF in _LISTENABLE
+        family, kind, protocol = (register & 0xFFFFFFFF for register in registers[:3])
+        if family == socket.AF_UNIX:
+            return True
+        return family in _LISTENABLE and kind & 0xF in _KINDS and protocol in _PROTOCOLS
     if name == "sendto":
         return registers[4] == 0
     if name in ("sendmsg", "sendmmsg"):
