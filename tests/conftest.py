@@ -1,7 +1,8 @@
 """Where CI promises that a test runs, a skip is a failure.
 
 With TESTS_MAY_NOT_SKIP set (as .ci/run does), every skip whose reason does not match
-MAY_BE_SKIPPED fails, also one of a whole file.
+MAY_BE_SKIPPED fails, also one of a whole file. Hypothesis then tries the same examples each time,
+without a deadline for each: what fails in CI must fail again on the desk.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 MAY_BE_SKIPPED: tuple[str, ...] = ()
 
 _FORBIDDEN = bool(os.environ.get("TESTS_MAY_NOT_SKIP"))
+if _FORBIDDEN:
+    settings.load_profile("ci")  # one of hypothesis' own
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
