@@ -5,6 +5,7 @@ Runs in the worker's process, still trusted, single-threaded, before any byte of
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import json
@@ -138,10 +139,18 @@ def _run(function: Any, spec: dict[str, Any]) -> int:
         said = {"value": function(spec["argument"], spec["outputs"])}
         code = 0
     except BaseException as error:  # noqa: BLE001 - SystemExit from a payload included
-        said = {"raised": f"{type(error).__name__}: {error}"[:2000]}
+        said = {"raised": f"{type(error).__name__}: {error}"[:2000], "exhausted": _exhausted(error)}
         code = 1
     view = memoryview(json.dumps(said).encode())
     while view:
         view = view[os.write(spec["result"], view) :]
     os.close(spec["result"])
     return code
+
+
+def _exhausted(error: BaseException) -> str | None:
+    """Which limit an exception tells of; some are met before the supervisor's watch sees them."""
+    if isinstance(error, MemoryError):
+        return "memory"
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "disk" if isinstance(error, OSError) and error.errno in full else None
