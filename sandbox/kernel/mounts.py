@@ -28,19 +28,19 @@ def make_private() -> None:
     libc.call("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
 
 
-def clone(source: str, attributes: int) -> int:
-    """A descriptor of a detached bind mount of `source` (file or folder) with `attributes` set."""
+def clone(source: str, attributes: int, *, recursive: bool = False) -> int:
+    """A descriptor of a detached bind mount of `source` (file or folder) with `attributes` set.
+    recursive: with everything that is mounted below it."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
     path = os.fsencode(source)
     try:
-        tree = libc.syscall("open_tree", _AT_FDCWD, path, flags)
-        recursive = 0
+        tree = libc.syscall("open_tree", _AT_FDCWD, path, flags | (_AT_RECURSIVE if recursive else 0))
     except OSError:
         # A folder over which something else is mounted can only be cloned with what is on it: the
         # kernel would otherwise uncover what a more privileged user hid (mount_namespaces(7)).
-        recursive = _AT_RECURSIVE
-        tree = libc.syscall("open_tree", _AT_FDCWD, path, flags | recursive)
-    set_attributes(tree, attributes, recursive=bool(recursive))
+        recursive = True
+        tree = libc.syscall("open_tree", _AT_FDCWD, path, flags | _AT_RECURSIVE)
+    set_attributes(tree, attributes, recursive=recursive)
     return tree
 
 
@@ -71,6 +71,11 @@ def attach(tree: int, target: str) -> None:
         )
     finally:
         os.close(tree)
+
+
+def detach(target: str) -> None:
+    """Take away what is mounted at `target`, and what is mounted on that."""
+    libc.call("umount2", os.fsencode(target), _MNT_DETACH)
 
 
 def change_root(new_root: str) -> None:

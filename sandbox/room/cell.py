@@ -5,13 +5,17 @@ Runs in the worker's process, still trusted, single-threaded, before any byte of
 
 from __future__ import annotations
 
-import errno
+import atexit
 import gc
 import importlib
+import io
 import json
 import os
 import socket
 import sys
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from safe_load.sandbox.kernel import landlock, process, seccomp
@@ -30,7 +34,7 @@ def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoRet
     try:
         sync = _keep_descriptors(spec, sync)
         walls = _give_up(spec, separated=separated)
-        function = _import(spec)
+        function = import_job(spec)
         listener = seccomp.install(bytes.fromhex(spec["program"]))
         _tell(sync, walls=walls, listener=listener)
         if os.read(sync.fileno(), 1) != b"!":  # the supervisor holds the listener from here on
@@ -40,7 +44,9 @@ def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoRet
     except BaseException as error:  # noqa: BLE001 - whatever it is, the room does not stand
         _tell(sync, error=f"{type(error).__name__}: {error}"[:2000])
         os._exit(1)
-    sys.exit(_run(function, spec))
+    code = _run(function, spec)
+    _leave()
+    os._exit(code)
 
 
 def _tell(sync: socket.socket, **message: Any) -> None:
@@ -113,7 +119,31 @@ def _describe(limits: dict[str, Any]) -> str:
     )
 
 
-def _import(spec: dict[str, Any]) -> Any:
+def _leave() -> None:
+    """Give what was left for the interpreter's exit its chance, and be seen: threads, atexit, and
+    __del__ of every object that came with the job (what was there before is frozen, see import_job).
+
+    The interpreter's own exit would do the same, and take torch apart besides: half a second.
+    """
+    steps: list[Callable[[], object]] = [threading._shutdown, atexit._run_exitfuncs, gc.collect]  # type: ignore[attr-defined]
+    for step in steps:
+        _quietly(step)
+    for left in gc.get_objects():
+        final = getattr(type(left), "__del__", None)
+        if final is not None and not isinstance(left, io.IOBase):
+            _quietly(partial(final, left))
+    for stream in (sys.stdout, sys.stderr):
+        _quietly(stream.flush)
+
+
+def _quietly(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except BaseException as error:  # noqa: BLE001 - a payload's exit is nobody's business but the record's
+        del error
+
+
+def import_job(spec: dict[str, Any]) -> Any:
     """The job's function, with everything it wants imported ahead.
 
     The job's module may have a `prepare()`, called before the preloads, to set the environment."""
@@ -128,7 +158,7 @@ def _import(spec: dict[str, Any]) -> Any:
     for name in spec["preload"]:
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # what is here now is not the job's
     return getattr(module, function_name)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from safe_load.sandbox.kernel import namespaces, process
-from safe_load.sandbox.room import selftest, supervisor
+from safe_load.sandbox.room import root, selftest, supervisor
 from safe_load.sandbox.room.recorder import Channel
 
 __all__ = ["main", "selftest"]  # selftest: imported while its file can still be seen
@@ -32,25 +33,25 @@ def main(events: int) -> int:
         return 1
     spec: dict[str, Any] = json.loads(line)
     try:
-        identity = _enter_namespaces(channel, separate=bool(spec["separate_user"]))
+        identity = enter_namespaces(channel.wall, separate=bool(spec["separate_user"]))
     except OSError as error:
-        channel.send(kind="end", status="broken", reason=_explain(error))
+        channel.send(kind="end", status="broken", reason=explain(error))
         return 1
     child = os.fork()
     if child == 0:
         process.die_with_parent()
-        supervisor.main(spec, channel, identity)  # never returns
+        supervisor.main(spec, channel, identity, partial(root.build, spec))  # never returns
     channel.send(kind="supervisor", pid=child)
     # The kernel reaps pid 1 only after every other process of its namespace is dead.
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) & 0xFF
 
 
-def _enter_namespaces(channel: Channel, *, separate: bool) -> supervisor.Identity:
+def enter_namespaces(tell: Callable[..., None], *, separate: bool) -> supervisor.Identity:
     """All namespaces at once. Root gives the worker a user of its own (nobody, outside); anyone
-    else has one user to map, and the worker shares it with the supervisor."""
+    else has one user to map, and the worker shares it with the supervisor. tell: as Channel.wall."""
     user, group, separated = os.geteuid(), os.getegid(), False
-    before = {name: _inode(kind) for name, kind in _KINDS.items()}
+    before = inodes()
     if user == 0 and separate:
         separated = _unshare_with_helper()
     if not separated:
@@ -58,14 +59,8 @@ def _enter_namespaces(channel: Channel, *, separate: bool) -> supervisor.Identit
             namespaces.unshare("user-namespace")
         namespaces.map_ids(os.getpid(), [(_INSIDE_USER, user)], [(_INSIDE_USER, group)])
     namespaces.unshare(*(name for name in namespaces.FLAGS if name != "user-namespace"))
-    for name, kind in _KINDS.items():
-        if name == "pid-namespace":
-            continue  # entered by the child only: the supervisor reports it
-        stands = _inode(kind) != before[name]
-        detail = ""
-        if name == "user-namespace":
-            detail = f"worker is user {_NOBODY if separated else user} outside, without rights"
-        channel.wall(name, stands, detail)
+    whose = f"worker is user {_NOBODY if separated else user} outside, without rights"
+    tell_namespaces(tell, before, whose)
     return supervisor.Identity(separated=separated, outer_pid_namespace=before["pid-namespace"])
 
 
@@ -78,6 +73,19 @@ _KINDS = {
     "uts-namespace": "uts",
     "cgroup-namespace": "cgroup",
 }
+
+
+def inodes() -> dict[str, str]:
+    """Which namespaces this process is in."""
+    return {name: _inode(kind) for name, kind in _KINDS.items()}
+
+
+def tell_namespaces(tell: Callable[..., None], before: dict[str, str], whose: str) -> None:
+    """Which namespaces differ from those before. Not the pid namespace, which only a child enters:
+    the supervisor tells of it."""
+    for name, now in inodes().items():
+        if name != "pid-namespace":
+            tell(name, now != before[name], whose if name == "user-namespace" else "")
 
 
 def _inode(kind: str) -> str:
@@ -110,13 +118,9 @@ def _unshare_with_helper() -> bool:
     return status == 0
 
 
-def _explain(error: OSError) -> str:
+def explain(error: OSError) -> str:
     return (
         f"this machine does not let {'root' if os.geteuid() == 0 else 'an ordinary user'} create "
         f"namespaces ({error}); run `safe-load doctor` to see which setting forbids it"
     )
 
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    sys.exit(main(int(sys.argv[1])))

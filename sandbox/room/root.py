@@ -11,6 +11,8 @@ _STAGE = "/tmp"  # noqa: S108 - a mount point in our own mount namespace, nothin
 _DEVICES = ("null", "random", "urandom")  # no zero: a shared mapping of it is memory nobody counts
 SCRATCH = "/tmp"  # noqa: S108 - inside the room
 HOME = "/home/user"
+MODEL = "/model"
+_NOTHING = mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
 
 _FILES = {
     "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:{HOME}:/bin/sh\n",
@@ -31,9 +33,9 @@ _LINKS = {"/bin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64", "/sbin": 
 def build(spec: dict[str, Any]) -> None:
     """Build the root that `spec` describes and make it this mount namespace's root.
 
-    spec: folders and files: [[source on the host, target inside], ...]; empty: targets that stay
-    empty folders (they hide what a bound folder would show); links: {path: target}; planted: {path: text};
-    limits.
+    spec: folders and files: [[source on the host, target inside], ...]; covered: folders inside that
+    appear empty (they would show what a bound folder brings along); empty: folders that stay empty;
+    links: {path: target}; planted: {path: text}; limits.
     Must be called as pid 1 of the room's pid namespace (procfs shows that namespace). Raises
     OSError.
     """
@@ -48,13 +50,11 @@ def build(spec: dict[str, Any]) -> None:
         (mounts.clone(f"/dev/{name}", mounts.NOSUID | mounts.NOEXEC), f"/dev/{name}")
         for name in _DEVICES
     ]
-    limits = spec["limits"]
-    nothing = mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
-    root = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "16m", "nr_inodes": "131072"}, nothing)
+    root = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "16m", "nr_inodes": "131072"}, _NOTHING)
     mounts.attach(root, _STAGE)
     for path, text in {**_FILES, **spec["planted"]}.items():
         _make_file(_STAGE + path, text)
-    for path in (HOME, SCRATCH, "/proc", *spec["empty"]):
+    for path in (HOME, SCRATCH, MODEL, "/proc", *spec["empty"]):
         os.makedirs(_STAGE + path, mode=0o755, exist_ok=True)
     for tree, target in folders:
         os.makedirs(_STAGE + target, mode=0o755, exist_ok=True)
@@ -62,7 +62,7 @@ def build(spec: dict[str, Any]) -> None:
     # After the folders: some of these lie on them, as a venv's packages do on the standard library.
     for path in spec["covered"]:
         if os.path.isdir(_STAGE + path):
-            cover = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "1m"}, nothing)
+            cover = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "1m"}, _NOTHING)
             mounts.attach(cover, _STAGE + path)
     for tree, target in devices + files:
         _make_file(_STAGE + target, "")
@@ -70,19 +70,56 @@ def build(spec: dict[str, Any]) -> None:
     for path, target in {**_LINKS, **spec["links"]}.items():
         if not os.path.lexists(_STAGE + path):
             os.symlink(target, _STAGE + path)
+    _attach_own(spec["limits"], _STAGE)
+    mounts.change_root(_STAGE)
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    mounts.set_attributes(root, _NOTHING | mounts.RDONLY)
+    os.close(root)
+
+
+def furnish(spec: dict[str, Any], model: int) -> None:
+    """Make a copy of a warm room's root ready for one load: what differs from load to load lies on
+    file systems of its own, which nobody else sees. model: a detached mount of the model's files."""
+    mounts.make_private()
+    mounts.attach(model, MODEL)
+    home = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "1m"}, _NOTHING)
+    writable = os.dup(home)
+    mounts.attach(home, HOME)
+    for path, text in spec["planted"].items():
+        if path.startswith(f"{HOME}/"):
+            _make_file(path, text)
+    mounts.set_attributes(writable, _NOTHING | mounts.RDONLY)
+    os.close(writable)
+    _attach_own(spec["limits"], "")
+
+
+def assemble(files: list[tuple[str, str]], stage: str) -> int:
+    """A detached mount of a folder that shows exactly these files, read-only. files: (source on the
+    host, target below MODEL). Done where the host's files can be seen; `stage` is a folder there."""
+    flags = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
+    clones = [(mounts.clone(source, flags), target) for source, target in files]
+    folder = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "16m"}, _NOTHING)
+    mounts.attach(folder, stage)
+    for tree, target in clones:
+        place = stage + target.removeprefix(MODEL)
+        _make_file(place, "")
+        mounts.attach(tree, place)
+    whole = mounts.clone(stage, flags, recursive=True)
+    mounts.detach(stage)
+    return whole
+
+
+def _attach_own(limits: dict[str, Any], prefix: str) -> None:
+    """The file systems that every load has for itself: scratch, and its own processes."""
     scratch = mounts.new_filesystem(
         "tmpfs",
         {"mode": "1777", "size": str(limits["scratch"]), "nr_inodes": str(limits["scratch_files"])},
-        nothing,
+        _NOTHING,
     )
-    mounts.attach(scratch, _STAGE + SCRATCH)
+    mounts.attach(scratch, prefix + SCRATCH)
     # Only processes, and only one's own: no kernel log, no sysctl, no host facts (proc(5), 5.8).
-    proc = mounts.new_filesystem("proc", {"subset": "pid", "hidepid": "invisible"}, nothing)
-    mounts.attach(proc, _STAGE + "/proc")
-    mounts.change_root(_STAGE)
-    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
-    mounts.set_attributes(root, nothing | mounts.RDONLY)
-    os.close(root)
+    proc = mounts.new_filesystem("proc", {"subset": "pid", "hidepid": "invisible"}, _NOTHING)
+    mounts.attach(proc, f"{prefix}/proc")
 
 
 def _make_file(path: str, text: str) -> None:

@@ -13,12 +13,13 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from safe_load.sandbox.kernel import namespaces, netlink, process
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
-from safe_load.sandbox.room import cell, root
+from safe_load.sandbox.room import cell
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed
 from safe_load.sandbox.room.recorder import Channel, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
@@ -56,18 +57,19 @@ class Broken(Exception):
     """The room does not stand; the message says why, for people."""
 
 
-def main(spec: dict[str, Any], channel: Channel, identity: Identity) -> NoReturn:
+def main(
+    spec: dict[str, Any], channel: Channel, identity: Identity, build_root: Callable[[], None]
+) -> NoReturn:
     """Build, run, watch, report; then exit, which kills whatever still runs.
 
-    In the worker's process this ends by SystemExit, so that what a payload left for the
-    interpreter's exit runs, and is recorded.
+    build_root: makes the room's file system, and may rely on being in all of its namespaces.
     """
     recorder = Recorder(channel, spec["stage"], spec["limits"]["events"])
     try:
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)  # pid 1 ignores what it has no handler for
         process.set_name("supervisor")
-        _build(spec, channel, identity)
+        _build(spec, channel, identity, build_root)
         process.dumpable(on=False)
         ours, theirs = socket.socketpair()
         worker = os.fork()
@@ -110,14 +112,16 @@ def _supervise(
         os._exit(code)
 
 
-def _build(spec: dict[str, Any], channel: Channel, identity: Identity) -> None:
+def _build(
+    spec: dict[str, Any], channel: Channel, identity: Identity, build_root: Callable[[], None]
+) -> None:
     channel.wall("pid-namespace", os.readlink("/proc/self/ns/pid") != identity.outer_pid_namespace)
     try:
         namespaces.raise_loopback()
         if spec["sinkhole"]:
             netlink.make_everything_local()
         socket.sethostname("localhost")
-        root.build(spec)
+        build_root()
     except OSError as error:
         raise Broken(f"the room's file system could not be built: {error}") from error
 

@@ -1,0 +1,271 @@
+"""What comes back from a room through its pipes: read, bounded, and turned into a result.
+
+Zone: controller. The supervisor writes the event stream; the worker, which may be anything by then,
+writes result and output. Every line has a type, every pipe a bound, and the first cause stands.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from safe_load.sandbox.backends.interface import Conversation, Event, RoomResult, Status, Wall
+
+if TYPE_CHECKING:
+    from safe_load.profiles import Profile
+
+_IMPORT_ALLOWANCE_S = 300.0
+_STREAM_LIMIT = 256 << 20
+_TRACED = b'{"kind":"call",'
+_OUTPUT_LIMIT = 64 << 10
+_STATUSES = ("ok", "crashed", "limit", "broken", "interrupted")
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """One line of the supervisor's stream; see safe_load.sandbox.room.recorder."""
+
+    kind: str
+    name: str = ""
+    state: str = ""
+    detail: str = ""
+    t: float = 0.0
+    stage: str = ""
+    pid: int = 0
+    ppid: int = 0
+    comm: str = ""
+    syscall: str = ""
+    args: dict[str, Any] = {}
+    decision: str = ""
+    errno: str | None = None
+    status: str = ""
+    reason: str = ""
+    syscalls: dict[str, tuple[int, int]] = {}
+    repeated: dict[str, int] = {}
+    dropped: int = 0
+    complete: bool = True
+    peak_memory: int = 0
+    peak_tasks: int = 0
+    cpu_s: float = 0.0
+    protocol: str = ""
+    address: str = ""
+    port: int = 0
+    domain: str | None = None
+    preview: str = ""
+    size: int = 0
+
+
+@dataclass
+class Heard:
+    """What came out of one room so far."""
+
+    walls: dict[str, Wall] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    egress: list[Conversation] = field(default_factory=list)
+    end: _Message | None = None
+    sealed: float | None = None
+    result: bytearray = field(default_factory=bytearray)
+    output: bytearray = field(default_factory=bytearray)
+    pending: bytearray = field(default_factory=bytearray)
+    stream: int = 0
+    cause: tuple[Status, str] | None = None
+    trace: Callable[[bytes], None] | None = None
+
+    def blame(self, status: Status, reason: str) -> None:
+        """The first cause stands; later accidents do not overwrite it."""
+        if self.cause is None:
+            self.cause = (status, reason)
+
+
+def listen(pipes: Pipes, heard: Heard, profile: Profile) -> bool:
+    """Read all pipes until the event stream ends, which it does when everything inside is dead.
+    Bounded in time; False when it was given up before that."""
+    limits = profile.limits
+    deadline = time.monotonic() + limits.timeout + _IMPORT_ALLOWANCE_S
+    readers: dict[int, Callable[[bytes], bool]] = {
+        pipes.events: lambda data: _hear(heard, data),
+        pipes.result: lambda data: _keep(heard, data, limits.result),
+        pipes.output: lambda data: _tail(heard, data),
+    }
+    with selectors.DefaultSelector() as selector:
+        for descriptor in readers:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while pipes.events in selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                heard.blame("broken", "the supervisor did not keep the time limit")
+                return False
+            for key, _ in selector.select(left):
+                data = os.read(key.fd, 1 << 18)
+                if not data:
+                    selector.unregister(key.fd)
+                elif not readers[key.fd](data):
+                    return False
+    for descriptor in (pipes.result, pipes.output):
+        while (data := _drain(descriptor)) and readers[descriptor](data):
+            pass
+    return True
+
+
+def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomResult:
+    """The result of a room that has ended. started: time.monotonic() when it was asked for."""
+    end = heard.end
+    if end is None:
+        said = heard.output.decode("utf-8", "backslashreplace").strip()
+        heard.blame("broken", "the supervisor died" + (f": {said.splitlines()[-1]}" if said else ""))
+    else:
+        status: Status = end.status if end.status in _STATUSES else "broken"  # type: ignore[assignment]
+        if status != "ok":
+            heard.blame(status, end.reason)
+    missing = [name for name in profile.walls if name not in heard.walls]
+    if heard.cause is None and missing:
+        heard.blame("broken", f"these walls do not stand: {', '.join(missing)}")
+    value = _value(heard) if heard.cause is None else None
+    state, reason = heard.cause or ("ok", "")
+    for index, count in (end.repeated if end else {}).items():
+        if index.isdecimal() and int(index) < len(heard.events):
+            heard.events[int(index)] = replace(heard.events[int(index)], count=count)
+    return RoomResult(
+        status=state,
+        reason=reason,
+        value=value,
+        tier=tier,
+        walls=tuple(heard.walls.values()),
+        events=tuple(heard.events),
+        egress=tuple(heard.egress),
+        syscalls=end.syscalls if end else {},
+        complete=end.complete if end else False,
+        dropped=end.dropped if end else 0,
+        output=heard.output.decode("utf-8", "backslashreplace"),
+        duration_s=time.monotonic() - started,
+        sealed=heard.sealed,
+        peak_memory=end.peak_memory if end else 0,
+        peak_processes=end.peak_tasks if end else 0,
+        cpu_s=end.cpu_s if end else 0.0,
+    )
+
+
+def _value(heard: Heard) -> dict[str, Any] | None:
+    """What the job returned. It comes from the untrusted side: bounded in size, any JSON."""
+    try:
+        said = msgspec.json.decode(bytes(heard.result))
+    except (msgspec.DecodeError, RecursionError):
+        heard.blame("crashed", "it ended before it had said what it found")
+        return None
+    if isinstance(said, dict) and isinstance(said.get("value"), dict):
+        value: dict[str, Any] = said["value"]
+        return value
+    raised = said.get("raised") if isinstance(said, dict) else None
+    heard.blame("crashed", str(raised)[:2000] if raised else "it said nothing that can be understood")
+    return None
+
+
+def _hear(heard: Heard, data: bytes) -> bool:
+    heard.stream += len(data)
+    heard.pending += data
+    *lines, rest = heard.pending.split(b"\n")
+    heard.pending = bytearray(rest)
+    try:
+        for line in lines:
+            if heard.trace is not None and line.startswith(_TRACED):
+                heard.trace(bytes(line))
+            else:
+                _take(heard, msgspec.json.decode(line, type=_Message))
+    except (msgspec.DecodeError, RecursionError) as error:
+        heard.blame("broken", f"the recorder's stream does not read: {error}")
+        return False
+    if heard.stream > _STREAM_LIMIT:
+        heard.blame("broken", "the recorder said more than its bound")
+        return False
+    return True
+
+
+def _take(heard: Heard, message: _Message) -> None:
+    if message.kind == "event" and message.decision in ("allowed", "denied", "redirected"):
+        heard.events.append(
+            Event(
+                t=message.t,
+                stage=message.stage,
+                pid=message.pid,
+                ppid=message.ppid,
+                comm=message.comm,
+                syscall=message.syscall,
+                args=message.args,
+                decision=message.decision,  # type: ignore[arg-type]
+                errno=message.errno,
+            )
+        )
+    elif message.kind == "egress":
+        heard.egress.append(
+            Conversation(
+                t=message.t,
+                protocol=message.protocol,
+                address=message.address,
+                port=message.port,
+                domain=message.domain,
+                preview=message.preview,
+                size=message.size,
+            )
+        )
+    elif message.kind == "wall" and message.state == "standing":
+        heard.walls[message.name] = Wall(message.name, "standing", message.detail)
+    elif message.kind == "sealed":
+        heard.sealed = message.t
+    elif message.kind == "end" and heard.end is None:
+        heard.end = message
+
+
+def _keep(heard: Heard, data: bytes, limit: int) -> bool:
+    heard.result += data
+    if len(heard.result) > limit:
+        heard.blame("limit", f"result limit: the worker said more than {limit >> 20} MiB")
+        return False
+    return True
+
+
+def _tail(heard: Heard, data: bytes) -> bool:
+    heard.output += data
+    del heard.output[:-_OUTPUT_LIMIT]
+    return True
+
+
+def _drain(descriptor: int) -> bytes:
+    os.set_blocking(descriptor, False)
+    try:
+        return os.read(descriptor, 1 << 18)
+    except BlockingIOError:
+        return b""
+
+
+@dataclass
+class Pipes:
+    """Our ends of the room's pipes (and the far ends, until they are closed)."""
+
+    events: int
+    result: int
+    output: int
+    far: dict[str, int]
+
+    def close_far_ends(self) -> None:
+        while self.far:
+            os.close(self.far.popitem()[1])
+
+
+@contextmanager
+def opened() -> Iterator[Pipes]:
+    near: dict[str, int] = {}
+    far: dict[str, int] = {}
+    for name in ("events", "result", "output"):
+        near[name], far[name] = os.pipe()
+    pipes = Pipes(**near, far=far)
+    try:
+        yield pipes
+    finally:
+        pipes.close_far_ends()
+        for descriptor in near.values():
+            os.close(descriptor)
