@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safe_load.worker import builders_numpy, dtypes
-from safe_load.worker.odd import OddError, expect, integer, integers, need
+from safe_load.worker.odd import OddError, expect, fields, integer, integers, need
 from safe_load.worker.refusal import RefusedError
 from safe_load.worker.sources import Span
 from safe_load.worker.values import (
@@ -35,6 +35,11 @@ __all__ = ["BUILDERS", "KNOWN", "Call", "OddError", "set_state", "too_deep"]
 _REPLACING = frozenset({"data", "grad", "_data", "storage", "_storage", "__dict__", "__class__"})
 
 
+_SCHEMES = frozenset(
+    {"per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams"}
+)
+
+
 class Call:
     """One call in a stream: who, with what, and the world it happens in."""
 
@@ -51,8 +56,7 @@ class Call:
 
     def take(self, least: int, most: int) -> tuple[object, ...]:
         """The arguments, padded with None to `most`. Raises OddError when there are not so many."""
-        need(least <= len(self.args) <= most)
-        return self.args + (None,) * (most - len(self.args))
+        return tuple(fields(self.args, least, most))
 
 
 def too_deep() -> RefusedError:
@@ -127,6 +131,7 @@ def _rebuild_qtensor(call: Call) -> object:
     parameters = expect(quantizer, tuple)
     need(len(parameters) in {3, 4})
     scheme = expect(parameters[0], Global).name.removeprefix("torch.")
+    need(scheme in _SCHEMES)
     if len(parameters) == 3:
         scale, zero = expect(parameters[1], float), integer(abs(expect(parameters[2], int)))
         sign = "-" if parameters[2] < 0 else ""
@@ -273,7 +278,7 @@ def _complex(call: Call) -> object:
 
 def _encode(call: Call) -> object:
     text, encoding = call.take(2, 2)
-    need(encoding in {"latin1", "latin-1", "iso-8859-1"})
+    need(expect(encoding, str) in {"latin1", "latin-1", "iso-8859-1"})
     return _latin1(expect(text, str))
 
 

@@ -47,7 +47,7 @@ def _scalar(call: Call) -> object:
 def _from_buffer(call: Call) -> object:
     data, dtype, shape, order = call.take(4, 4)
     array = Tensor(None, None, 0, (0,), (1,), kind="numpy")
-    need(order in {"C", "F"})
+    need(expect(order, str) in {"C", "F"})
     fill(array, shape, dtype, order == "F", data)
     return array
 

@@ -27,6 +27,13 @@ def expect(value: object, kind: type[T]) -> T:
     raise OddError
 
 
+def fields(value: object, least: int, most: int) -> list[object]:
+    """The items of a tuple that has at least and at most so many, padded with None."""
+    items: list[object] = list(expect(value, tuple))
+    need(least <= len(items) <= most)
+    return items + [None] * (most - len(items))
+
+
 def integer(value: object) -> int:
     """The value as a number from 0 to 2**63 - 1."""
     if type(value) is int and 0 <= value < 1 << 63:

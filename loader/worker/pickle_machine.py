@@ -232,9 +232,10 @@ class Machine:
             for index in range(0, len(items), 2):
                 target[key(items[index])] = items[index + 1]
         elif items and isinstance(target, (list, bytearray)):
-            for index, value in zip(items[::2], items[1::2], strict=True):
+            store = target.__setitem__
+            for place, value in zip(items[::2], items[1::2], strict=True):
                 try:
-                    target[index] = value  # type: ignore[index,assignment,call-overload]
+                    store(place, value)  # type: ignore[call-overload]
                 except (IndexError, TypeError, ValueError) as error:
                     raise self.malformed(f"{error}") from None
         elif items:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from safe_load.worker.builders import OddError, storage_dtype
 from safe_load.worker.inert import InertWorld
-from safe_load.worker.odd import expect, integer, need
+from safe_load.worker.odd import fields, integer, need
 from safe_load.worker.pickle_machine import Budget, Machine
 from safe_load.worker.refusal import RefusedError
 from safe_load.worker.sources import Span, as_span
@@ -97,12 +97,10 @@ class Reader:
         views: dict[object, StorageView] = {}
 
         def persistent(pid: object) -> object:
-            kind, *data = expect(pid, tuple)
-            kind = _text(kind)
-            if kind == "module":  # a class, with its source, which torch only compares
-                return data[0] if data else None
-            need(kind == "storage" and len(data) == 5)
-            cls, key, _, count, view = data
+            kind, cls, key, _, count, view = fields(pid, 2, 6)
+            if _text(kind) == "module":  # a class, with its source, which torch only compares
+                return cls
+            need(_text(kind) == "storage")
             key = _key(key)
             storage = storages.get(key)
             if storage is None:
@@ -110,7 +108,7 @@ class Reader:
                 storage = storages[key] = Storage(dtype, integer(count) * dtype.size, None)
             if view is None:
                 return storage
-            view_key, offset, size = expect(view, tuple)
+            view_key, offset, size = fields(view, 3, 3)
             width = storage_dtype(cls).size
             return views.setdefault(
                 _key(view_key),
@@ -210,9 +208,8 @@ class Reader:
         storages: dict[object, Storage] = {}
 
         def persistent(pid: object) -> object:
-            kind, *data = expect(pid, tuple)
-            need(_text(kind) == "storage" and len(data) == 4)
-            cls, key, _, count = data
+            kind, cls, key, _, count = fields(pid, 5, 5)
+            need(_text(kind) == "storage")
             key = _key(key)
             if key in storages:
                 return storages[key]

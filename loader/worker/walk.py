@@ -15,7 +15,7 @@ from safe_load.worker.refusal import RefusedError, bomb
 from safe_load.worker.values import Inexpressible, Stub, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_TENSORS = 200_000
 MAX_DEPTH = 100
@@ -82,17 +82,20 @@ def _leading(root: object) -> set[int]:
     steps = MAX_STEPS
     while queue:
         container = queue.pop()
-        for _, item in _children(container):
+        for item in _parts(container):
             steps -= 1
             if steps < 0:
                 raise bomb("its containers hold more items than can be gone through")
             if isinstance(item, (Tensor, Inexpressible)):
                 reached.append(id(container))
-            if isinstance(item, _CONTAINERS) or (isinstance(item, Tensor) and item.parts):
-                if id(item) not in parents:
-                    parents[id(item)] = []
-                    queue.append(item)
-                parents[id(item)].append(id(container))
+                if isinstance(item, Inexpressible) or not item.parts:
+                    continue
+            elif not isinstance(item, _CONTAINERS):
+                continue
+            if id(item) not in parents:
+                parents[id(item)] = []
+                queue.append(item)
+            parents[id(item)].append(id(container))
     leading: set[int] = set()
     while reached:
         container_id = reached.pop()
@@ -125,6 +128,15 @@ def _children(item: object) -> Iterator[tuple[str, object]]:
                 yield from _children(state)
             else:
                 yield "state", state
+
+
+def _parts(item: object) -> Iterable[object]:
+    """The same without the keys, which cost more than all the rest."""
+    if isinstance(item, dict):
+        return item.values()
+    if isinstance(item, (list, tuple)):
+        return item
+    return (part for _, part in _children(item))
 
 
 def _key(key: object) -> str:

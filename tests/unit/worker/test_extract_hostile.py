@@ -22,6 +22,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safe_load.worker import walk
+from safe_load.worker.builders import BUILDERS
 from safetensors.torch import save
 
 from tests.unit.worker.checkpoints import Calls, rezipped, saved, tensor_stream, text, zipped
@@ -324,7 +326,10 @@ def test_an_expanded_tensor_over_the_limit_is_a_bomb_and_writes_nothing(
     assert extracted(saved({"w": torch.ones(1).expand(100)}), size_limit=100)["status"] == "bomb"
 
 
-def test_containers_that_multiply_tensors_are_a_bomb(extracted: Any) -> None:
+def test_containers_that_multiply_tensors_are_a_bomb(
+    extracted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "MAX_TENSORS", 2000)
     value: Any = torch.ones(1)
     for _ in range(40):
         value = [value, value]
@@ -361,9 +366,9 @@ def test_a_storage_that_inflates_past_the_limit_is_a_bomb(extracted: Any) -> Non
 @pytest.mark.parametrize(
     "deep",
     [
-        b"]" * 200_000 + b"a" * 199_999,
-        b"N" + b"\x85" * 200_000,
-        b"}N" * 100_000 + b"}" + b"s" * 100_000,
+        b"]" * 50_000 + b"a" * 49_999,
+        b"N" + b"\x85" * 50_000,
+        b"}N" * 50_000 + b"}" + b"s" * 50_000,
     ],
 )
 def test_a_pickle_of_any_depth_ends_with_a_status(extracted: Any, deep: bytes) -> None:
@@ -525,6 +530,53 @@ def test_the_result_is_json_whatever_the_strings(extracted: Any) -> None:
     assert found["arguments"].isascii()
 
 
+@pytest.mark.parametrize(
+    "pid", [(), ("storage",), ("storage", {}, [], 1, "x"), ("module",), 5, ({},) * 5]
+)
+def test_an_odd_persistent_id_is_listed_and_gives_nothing(extracted: Any, pid: object) -> None:
+    stream = pickle.dumps(pid, 2)[:-1] + b"Q."
+    legacy = saved({}, legacy=True).replace(pickle.dumps({}, 2), stream, 1)
+    for data in (zipped(stream), legacy, stream):
+        result = extracted(data)
+        if pid != ("module",) or data is not legacy:
+            assert "persistent_load" in {found["name"] for found in result["callables"]}
+
+
+ODD = (
+    st.none() | st.booleans() | st.integers(-2, 1 << 65) | st.floats() | st.text(max_size=3) | st.binary(max_size=5)
+    | st.sampled_from([torch.float32, torch.qint8, torch.FloatStorage, torch.Tensor, np.ndarray, np.dtype("f4"), np.dtype("O"), np.dtype("i1,f4"),
+        torch.ones(2), np.arange(3), np.float32(1), os.system, dict, "C", "latin1", b"abc"])
+)  # fmt: skip
+ODD_DATA = st.recursive(
+    ODD,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=8).map(tuple)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(
+    max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(sorted(BUILDERS)),
+    st.lists(ODD_DATA, max_size=8).map(tuple),
+    st.none() | ODD_DATA,
+)
+def test_no_arguments_and_no_state_bring_a_builder_to_its_knees(
+    extracted: Any, name: str, args: tuple[object, ...], state: object
+) -> None:
+    module, _, attribute = name.rpartition(".")
+    stream = f"c{module}\n{attribute}\n".encode() + pickle.dumps(args, 2)[2:-1] + b"R"
+    stream += pickle.dumps(state, 2)[2:-1] + b"b" if state is not None else b""
+    result = extracted(b"\x80\x02]" + stream + b"a.")
+    assert result["status"] in {"ok", "not_loadable", "bomb", "no_tensors"}
+    json.dumps(result)
+
+
 SEEDS = [
     saved({"a": torch.randn(3, 4).t(), "b": [torch.ones(2, dtype=torch.int8)], "c": np.arange(3)}),
     saved({"a": torch.randn(3, 4), "n": torch.nn.Linear(2, 2)}, legacy=True),
@@ -539,7 +591,7 @@ SEEDS = [
 
 
 @settings(
-    max_examples=1500, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=500, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.sampled_from(SEEDS),
@@ -574,7 +626,7 @@ def test_a_damaged_file_gives_a_status_and_never_an_error(
 
 
 @settings(
-    max_examples=500, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_status_and_never_an_error(extracted: Any, data: bytes) -> None:
