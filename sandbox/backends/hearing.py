@@ -25,6 +25,7 @@ _STREAM_LIMIT = 256 << 20
 _TRACED = b'{"kind":"call",'
 _OUTPUT_LIMIT = 64 << 10
 _STATUSES = ("ok", "crashed", "limit", "broken", "interrupted")
+_EXHAUSTED = ("memory", "disk")
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -120,6 +121,8 @@ def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomR
         heard.blame("broken", "the supervisor died" + (f": {said.splitlines()[-1]}" if said else ""))
     else:
         status: Status = end.status if end.status in _STATUSES else "broken"  # type: ignore[assignment]
+        if status == "crashed":
+            _blame_what_it_raised(heard)
         if status != "ok":
             heard.blame(status, end.reason)
     missing = [name for name in profile.walls if name not in heard.walls]
@@ -150,19 +153,36 @@ def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomR
     )
 
 
-def _value(heard: Heard) -> dict[str, Any] | None:
-    """What the job returned. It comes from the untrusted side: bounded in size, any JSON."""
+def _said(heard: Heard) -> dict[str, Any] | None:
+    """What came down the result's pipe. It is the untrusted side's: bounded in size, any JSON."""
     try:
         said = msgspec.json.decode(bytes(heard.result))
     except (msgspec.DecodeError, RecursionError):
-        heard.blame("crashed", "it ended before it had said what it found")
         return None
-    if isinstance(said, dict) and isinstance(said.get("value"), dict):
+    return said if isinstance(said, dict) else None
+
+
+def _value(heard: Heard) -> dict[str, Any] | None:
+    """What the job returned."""
+    said = _said(heard)
+    if said is None:
+        heard.blame("crashed", "it ended before it had said what it found")
+    elif isinstance(said.get("value"), dict):
         value: dict[str, Any] = said["value"]
         return value
-    raised = said.get("raised") if isinstance(said, dict) else None
-    heard.blame("crashed", str(raised)[:2000] if raised else "it said nothing that can be understood")
+    heard.blame("crashed", "it said nothing that can be understood")
     return None
+
+
+def _blame_what_it_raised(heard: Heard) -> None:
+    """An exception says more than the exit status that it led to."""
+    said = _said(heard) or {}
+    raised = said.get("raised")
+    if not isinstance(raised, str):
+        return
+    if said.get("exhausted") in _EXHAUSTED:
+        heard.blame("limit", f"{said['exhausted']} limit: {raised[:2000]}")
+    heard.blame("crashed", raised[:2000])
 
 
 def _hear(heard: Heard, data: bytes) -> bool:

@@ -6,6 +6,7 @@ Runs in the worker's process, still trusted, single-threaded, before any byte of
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import importlib
 import io
