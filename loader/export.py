@@ -217,7 +217,10 @@ def _make_locked(target: Path) -> tuple[Path, int]:
     while True:
         path = target.with_name(f".{target.name}{_MARK}{secrets.token_hex(4)}")
         path.mkdir(mode=0o700)
-        descriptor = os.open(path, _FOLDER)
+        try:
+            descriptor = os.open(path, _FOLDER)
+        except FileNotFoundError:  # another export has swept it away already
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between mkdir and flock another export may have taken it for a stale one.

@@ -17,6 +17,7 @@ from safe_load import report as report_module
 from safe_load.cli import exit_code
 from safe_load.cli import run as run_module
 from safe_load.cli.run import worst
+from safe_load.api import Result
 from safe_load.errors import LimitHit, NotLoadable, Rejected, SandboxError, UsageError
 from safe_load.options import Options, Progress
 from safe_load.report import Report
@@ -45,8 +46,8 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
         "usage": UsageError("no such revision"),
         "unloadable": NotLoadable("nothing in it"),
         "sandbox": SandboxError("no walls"),
-        "limit": LimitHit("too slow", reports.not_loadable()),
-        "rejected": Rejected("no", reports.malicious()),
+        "limit": LimitHit("too slow", Result(reports.not_loadable())),
+        "rejected": Rejected("no", Result(reports.malicious())),
         "bug": RecursionError("\x1b[2Jdeep"),
         "ctrl-c": KeyboardInterrupt(),
     }

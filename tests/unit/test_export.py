@@ -222,7 +222,7 @@ def test_of_many_exports_to_one_target_one_wins_and_the_others_are_told(tmp_path
         thread.join()
     assert len(won) == 1
     assert len(told) == 7
-    assert all("exists and is not empty" in text for text in told)
+    assert all("exists and is not empty" in text for text in told), told
     assert (target / "who").read_text() == str(won[0])
     assert names(tmp_path) == ["out"]
 
