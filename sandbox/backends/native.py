@@ -133,6 +133,7 @@ def specification(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
     sources = [source for source, _ in (*files, *parts.folders, *parts.files)]
     return {
         "stage": job.name,
+        "walls": profile.walls,
         "separate_user": all(_readable_by_all(source) for source in sources),
         "folders": parts.folders,
         "files": [*parts.files, *files],

@@ -19,6 +19,7 @@ class Channel:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self.standing: set[str] = set()
 
     def send(self, **message: Any) -> None:
         data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
@@ -27,6 +28,8 @@ class Channel:
             view = view[os.write(self.descriptor, view) :]
 
     def wall(self, name: str, stands: bool, detail: str = "") -> None:  # noqa: FBT001
+        if stands:
+            self.standing.add(name)
         self.send(kind="wall", name=name, state="standing" if stands else "missing", detail=detail)
 
 

@@ -204,6 +204,9 @@ class _Supervision:
         self._channel.wall(
             "recorder", stands=True, detail="synchronous" if listener.synchronous else "asynchronous"
         )
+        missing = [name for name in self._spec["walls"] if name not in self._channel.standing]
+        if missing:  # before anything is opened
+            raise Broken(f"these walls do not stand: {', '.join(missing)}")
         self._channel.send(kind="sealed", t=time.monotonic())
         self._sync.sendall(b"!")
         self._sync.close()
