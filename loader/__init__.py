@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from safe_load.report import Report
+    from safe_load.session import Session
 
     __version__: str
 
@@ -38,6 +39,7 @@ __all__ = [
     "Result",
     "SafeLoadError",
     "SandboxError",
+    "Session",
     "UsageError",
     "__version__",
     "load",
@@ -56,6 +58,7 @@ _HOMES = {
         "UsageError",
     ),
     "safe_load.report": ("Report",),
+    "safe_load.session": ("Session",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

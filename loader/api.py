@@ -60,9 +60,7 @@ def scan(source: Source, **options: object) -> Result:
     timeout=90.0 (seconds), memory=8 << 30 (bytes). Whatever is found, this returns; it raises
     NotLoadable, SandboxError, LimitHit or UsageError when there is nothing to tell.
     """
-    report = pipeline.scan(os.fspath(source), Options(**options))  # type: ignore[arg-type]
-    _raise_unless(report, "ok", "rejected")
-    return Result(report)
+    return judged(pipeline.scan(os.fspath(source), Options(**options)))  # type: ignore[arg-type]
 
 
 def load(source: Source, target: Source, **options: object) -> Result:
@@ -70,12 +68,8 @@ def load(source: Source, target: Source, **options: object) -> Result:
 
     Raises Rejected, with the Result, when findings speak against it: then nothing was exported.
     """
-    folder = Path(os.fspath(target))
-    report = pipeline.load(os.fspath(source), folder, Options(**options))  # type: ignore[arg-type]
-    if report.export is None and report.outcome == "rejected":
-        raise Rejected(report.outcome_detail or "rejected", Result(report))
-    _raise_unless(report, "ok", "rejected")
-    return Result(report, folder)
+    path = os.fspath(target)
+    return exported(pipeline.load(os.fspath(source), path, Options(**options)), path)  # type: ignore[arg-type]
 
 
 def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
@@ -97,6 +91,20 @@ def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
         if kept is not None:
             tensors |= {name: tensors[kept] for name in group}
     return tensors
+
+
+def judged(report: Report) -> Result:
+    """The result of a scan. Raises where there is none."""
+    _raise_unless(report, "ok", "rejected")
+    return Result(report)
+
+
+def exported(report: Report, target: str) -> Result:
+    """The result of a load. Raises where nothing was exported."""
+    if report.export is None and report.outcome == "rejected":
+        raise Rejected(report.outcome_detail or "rejected", Result(report))
+    _raise_unless(report, "ok", "rejected")
+    return Result(report, Path(target))
 
 
 def _raise_unless(report: Report, *outcomes: str) -> None:

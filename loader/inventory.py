@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from safe_load.errors import NotLoadable, UsageError
+from safe_load.errors import NotLoadable
 from safe_load.formats.escape import visible
 from safe_load.json_strict import Malformed, parse
 
@@ -89,10 +89,10 @@ class _Findings:
 
 
 def take(source: str) -> Inventory:
-    """List the source's files. Raises UsageError when it is none, NotLoadable when it cannot be
-    opened as a model: special files, links that lead out of it, no model in it."""
+    """List the source's files. Raises NotLoadable when it cannot be opened as a model: special files,
+    links that lead out of it, no model in it."""
     if source.startswith("hf://"):
-        raise UsageError(
+        raise NotLoadable(
             f"{source}: sources on a hub are not supported yet; download the model first and name its folder"
         )
     path = Path(source)

@@ -22,32 +22,45 @@ from safe_load.options import Options, Progress
 from safe_load.profiles import Profile
 from safe_load.report import SEVERITIES, Export, FileInfo, Finding, Report, SandboxInfo, Stage, Tensors
 from safe_load.rooms import Opened
+from safe_load.sandbox.backends.interface import Backend
 from safe_load.version import version
 
 Watcher = Callable[[Progress], None]
 
 
-def scan(source: str, options: Options | None = None, progress: Watcher | None = None) -> Report:
+def scan(
+    source: str,
+    options: Options | None = None,
+    progress: Watcher | None = None,
+    *,
+    backend: Backend | None = None,
+) -> Report:
     """Open `source` in a room, watch it, and tell; export nothing.
 
-    What a model does never raises: it is the report's outcome. Raises UsageError for wrong options.
+    backend: made for the same options' profile; a new one when None. What a model does never raises:
+    it is the report's outcome. Raises UsageError for wrong options.
     """
-    return _run(source, None, options or Options(), progress)
+    return _run(source, None, options or Options(), progress, backend)
 
 
 def load(
-    source: str, target: Path, options: Options | None = None, progress: Watcher | None = None
+    source: str,
+    target: str | Path,
+    options: Options | None = None,
+    progress: Watcher | None = None,
+    *,
+    backend: Backend | None = None,
 ) -> Report:
     """As `scan`, and then put a cleared copy in `target`: complete, or not at all.
 
     Raises UsageError for wrong options and for a target that is taken.
     """
-    return _run(source, target, options or Options(), progress)
+    return _run(source, Path(target), options or Options(), progress, backend)
 
 
 def _open(case: _Case, target: Path | None) -> None:
     """The path of one load. Raises a SafeLoadError where it ends early; the report tells the rest."""
-    backend = rooms.backend_of(case.options, case.profile)
+    backend = case.backend or rooms.backend_of(case.options, case.profile)
     with case.stage("inventory"):
         stock = inventory.take(case.source)
     with _staging(target, stock) as staging, trace.opened(case.source, case.options) as line:
@@ -88,6 +101,7 @@ class _Case:
     watcher: Watcher | None
     sandbox: SandboxInfo
     decoys: Decoys
+    backend: Backend | None
     started: float = field(default_factory=time.monotonic)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     stages: list[Stage] = field(default_factory=list)
@@ -186,10 +200,16 @@ class _Case:
         )
 
 
-def _run(source: str, target: Path | None, options: Options, watcher: Watcher | None) -> Report:
+def _run(
+    source: str,
+    target: Path | None,
+    options: Options,
+    watcher: Watcher | None,
+    backend: Backend | None,
+) -> Report:
     profile = rooms.profile_of(options)
     sandbox = SandboxInfo("native", None, None, profile.name)
-    case = _Case(source, options, profile, watcher, sandbox, plant(profile.decoys))
+    case = _Case(source, options, profile, watcher, sandbox, plant(profile.decoys), backend)
     try:
         _open(case, target)
     except (NotLoadable, SandboxError, LimitHit) as error:

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from safe_load.options import Options
     from safe_load.profiles import Profile
     from safe_load.sandbox.backends.interface import Backend
+    from safe_load.sandbox.backends.warm import Furniture
 
 MODEL = "/model"
+_EXTRACT, _DETONATE = "safe_load.worker.extract:main", "safe_load.worker.detonate:main"
 #: Bytes of each tensor that both rooms digest, so that a load which edits weights is seen.
 FINGERPRINT = 256 << 10
 #: A file may be written larger than it was read: views are written out, headers are padded.
@@ -141,15 +143,33 @@ def profile_of(options: Options) -> Profile:
     return msgspec.structs.replace(profile, limits=limits)
 
 
-def backend_of(options: Options, profile: Profile) -> Backend:
-    """The backend that the options ask for. Raises SandboxError when this machine has none."""
+def backend_of(options: Options, profile: Profile, *, warm: bool = False) -> Backend:
+    """The backend that the options ask for. warm: with a room that is kept for many loads. Raises
+    SandboxError when this machine has none."""
     if options.backend == "docker" or options.runtime is not None:
         raise SandboxError("the docker backend is not part of this version; use --backend native")
     if platform.system() != "Linux":
         raise SandboxError("the native backend needs Linux, and this version has no other")
-    from safe_load.sandbox.backends.native import NativeBackend  # noqa: PLC0415 - psutil and seccomp
+    if warm:
+        from safe_load.sandbox.backends.warm import WarmBackend  # noqa: PLC0415
+
+        return WarmBackend(profile, _furniture())
+    from safe_load.sandbox.backends.native import NativeBackend  # noqa: PLC0415
 
     return NativeBackend(profile)
+
+
+def _furniture() -> Furniture:
+    """What loads of every kind want imported, as far as it is installed."""
+    from safe_load.sandbox import runtime  # noqa: PLC0415
+    from safe_load.sandbox.backends.warm import Furniture  # noqa: PLC0415
+    from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415
+
+    everything = (*_NEEDED["weights"], *_NEEDED["model"])
+    depth = "weights" if set(_NEEDED["model"]) & set(runtime.find(everything).missing) else "model"
+    _require_installed(_NEEDED["weights"])
+    needed = everything if depth == "model" else _NEEDED["weights"]
+    return Furniture((_DETONATE, _EXTRACT), PRELOAD[depth], (*needed, *_WELCOME))
 
 
 def depth_of(stock: Inventory, options: Options) -> str:
@@ -205,7 +225,7 @@ def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
     callables = profiles.rules("callables")["allowed"]
     return Job(
         name="extract",
-        entry="safe_load.worker.extract:main",
+        entry=_EXTRACT,
         argument={
             "files": files,
             "callables": [*callables["names"], *callables["modules"]],
@@ -231,7 +251,7 @@ def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
     numbers_only = depth == "weights" and all(entry.path.endswith(".safetensors") for entry in files)
     return Job(
         name="detonate",
-        entry="safe_load.worker.detonate:main",
+        entry=_DETONATE,
         argument={
             "files": [
                 {"path": f"{MODEL}/{entry.path}", "name": entry.path, "format": "unknown"} for entry in files

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +20,10 @@ from safe_load.formats.interface import View
 from safe_load.report import EXIT_CODES, SCHEMA, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from safe_load.options import Options, Progress
+    from safe_load.sandbox.backends.interface import Backend
     from safe_load.settings import Settings
 
 #: Which code speaks for several sources: the first of these that any of them ended with. Known
@@ -54,23 +58,51 @@ def open_sources(
     options = _traced(settings.options, outputs)
     reports: list[Report] = []
     codes: list[int] = []
-    for source in sources:
-        try:
-            report = _watch(source, settings, options, target)
-        except KeyboardInterrupt:
-            codes.append(terminal.complain("interrupted", 130))
-            break
-        except Exception as error:  # noqa: BLE001 (told, counted, and never a 0)
-            codes.append(terminal.tell(error))
-            if isinstance(error, SafeLoadError) and error.result is not None:
-                reports.append(error.result.report)
-            continue
-        reports.append(report)
-        codes.append(EXIT_CODES[report.outcome])
-        if report.outcome == "interrupted":
-            break
+    with _opening(sources, settings, options, target) as opening:
+        for open_it in opening:
+            try:
+                report = open_it()
+            except KeyboardInterrupt:
+                codes.append(terminal.complain("interrupted", 130))
+                break
+            except Exception as error:  # noqa: BLE001 (told, counted, and never a 0)
+                codes.append(terminal.tell(error))
+                if isinstance(error, SafeLoadError) and error.result is not None:
+                    reports.append(error.result.report)
+                continue
+            reports.append(report)
+            codes.append(EXIT_CODES[report.outcome])
     codes.append(deliver(reports, outputs, settings) if reports else 0)
     return worst(codes)
+
+
+@contextmanager
+def _opening(
+    sources: Sequence[str], settings: Settings, options: Options, target: Path | None
+) -> Iterator[list[Callable[[], Report]]]:
+    """For each source, what gives its report or raises: one is opened when it is asked for, with
+    progress; several are opened at once, from one warm room, from now on."""
+    if len(sources) == 1:
+        yield [partial(_watch, sources[0], settings, options, target)]
+        return
+    from safe_load import rooms  # noqa: PLC0415 (not before the command line is known to be right)
+
+    backend = rooms.backend_of(options, rooms.profile_of(options), warm=True)
+    done = count(1)
+
+    def open_quietly(source: str) -> Report:
+        report = open_one(source, None, options, None, backend)
+        if progress.watched(quiet=settings.quiet):
+            terminal.note(f"{next(done)} of {len(sources)}: {report.verdict}  {source}")
+        return report
+
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="scan")
+    try:
+        yield [pool.submit(open_quietly, source).result for source in sources]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        backend.close()  # ends what still runs, if this was left early
+        pool.shutdown()
 
 
 def open_one(
@@ -78,13 +110,14 @@ def open_one(
     target: Path | None,
     options: Options,
     show: Callable[[Progress], None] | None,
+    backend: Backend | None = None,
 ) -> Report:
     """The one call into the pipeline."""
     from safe_load import pipeline  # noqa: PLC0415 (not before the command line is known to be right)
 
     if target is None:
-        return pipeline.scan(source, options, show)
-    return pipeline.load(source, target, options, show)
+        return pipeline.scan(source, options, show, backend=backend)
+    return pipeline.load(source, target, options, show, backend=backend)
 
 
 def _traced(options: Options, outputs: Sequence[tuple[str, Path | None]]) -> Options:

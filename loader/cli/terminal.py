@@ -73,6 +73,11 @@ def warn(sentence: str) -> None:
     print(f"warning: {visible(sentence)}", file=sys.stderr)
 
 
+def note(sentence: str) -> None:
+    """Say on stderr how far a run has come."""
+    print(visible(sentence), file=sys.stderr)
+
+
 def complain(sentence: str, code: int) -> int:
     """Say what went wrong, on one line of stderr. Returns the exit code."""
     print(f"error: {visible(' '.join(sentence.split()))}", file=sys.stderr)

@@ -138,6 +138,9 @@ class Backend(ABC):
         Never raises for what happens inside; a room that cannot be built is status "broken".
         """
 
+    def close(self) -> None:
+        """Let go of everything that is kept between jobs."""
+
     @abstractmethod
     def stop(self) -> None:
         """End every room that runs now; their `run` returns with status "interrupted"."""
