@@ -1,7 +1,8 @@
 """The watch on time, memory and number of tasks of everything inside.
 
 rlimits bound each process; this bounds the tree. Shared memory is counted where it is mapped, which
-is enough because the seccomp profile refuses the ways to hold it unmapped.
+is enough because the seccomp profile refuses the ways to hold it unmapped. Of the kernel's own
+memory, what a program can make large is counted: page tables, and the queues of sockets.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import time
 from typing import Any
 
 _INTERVAL_S = 0.025
-_FIELDS = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB|^Threads:\s+(\d+)", re.MULTILINE)
+_FIELDS = re.compile(rb"^(?:RssAnon|RssShmem|VmPTE):\s+(\d+) kB|^Threads:\s+(\d+)", re.MULTILINE)
+_SOCKETS = re.compile(rb"^sockets: used (\d+)")
+#: What one socket's queue can hold: twice net.core.wmem_max as Linux ships it (socket(7)).
+_SOCKET_BYTES = 2 * 212_992
 
 
 class Watch:
@@ -49,7 +53,7 @@ class Watch:
         return None
 
     def _measure(self) -> tuple[int, int]:
-        memory = tasks = 0
+        memory, tasks = self._sockets() * _SOCKET_BYTES, 0
         for pid in others(self._proc):
             try:
                 with open(f"{self._proc}/{pid}/status", "rb") as file:
@@ -62,6 +66,15 @@ class Watch:
                 else:
                     memory += int(kilobytes) << 10
         return memory, tasks
+
+    def _sockets(self) -> int:
+        """The sockets of the room's network namespace, AF_UNIX ones included."""
+        try:
+            with open(f"{self._proc}/self/net/sockstat", "rb") as file:
+                found = _SOCKETS.match(file.read(256))
+        except OSError:
+            return 0
+        return int(found[1]) if found else 0
 
 
 def others(proc: str) -> list[int]:
