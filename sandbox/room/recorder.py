@@ -1,6 +1,8 @@
 """What the supervisor tells the controller: lines of JSON over a pipe, bounded.
 
-Equal events are told once and counted; past the cap they are only counted, as dropped.
+Equal events are told once and counted; past the cap they are only counted, as dropped. The cap is
+one of events and one of bytes, and allowed calls get half of each, so that a flood of harmless calls
+does not hide a refused one.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import time
 from typing import Any
 
 _MOST_COUNTERS = 1024
+_MOST_BYTES = 64 << 20
 _MOST_TRACED = 500_000
 
 
@@ -42,6 +45,7 @@ class Recorder:
         self._limit = limit
         self._seen: dict[str, int] = {}
         self._counts: list[int] = []
+        self._bytes = 0
         self._conversations = 0
         self._traced = 0
         self._syscalls: dict[str, list[int]] = {}
@@ -73,10 +77,12 @@ class Recorder:
         if index is not None:
             self._counts[index] += 1
             return
-        if len(self._counts) >= self._limit:
+        share = 2 if decision == "allowed" else 1
+        if len(self._counts) * share >= self._limit or self._bytes * share >= _MOST_BYTES:
             self.dropped += 1
             self.complete = False
             return
+        self._bytes += len(key)
         self._seen[key] = len(self._counts)
         self._counts.append(1)
         self._channel.send(
