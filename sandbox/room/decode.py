@@ -75,7 +75,7 @@ def _absolute(caller: Caller, folder: int, raw: bytes | None) -> str | None:
         base = os.readlink(f"{caller.proc}/{caller.pid}/{link}")
     except OSError:
         return text(raw)
-    return os.path.normpath(os.path.join(base, text(raw)))  # noqa: PTH118
+    return text(os.path.normpath(os.path.join(os.fsencode(base), raw)))  # noqa: PTH118
 
 
 def vector(caller: Caller, args: tuple[int, ...], index: int) -> list[str]:
