@@ -145,7 +145,6 @@ class _Supervision:
         self._errnos: dict[str, int] = spec["errnos"]
         self._traced: dict[str, list[list[tuple[int, int, int]]]] = spec["traced"]
         self._quiet = tuple(spec["quiet"])
-        self._memories: dict[int, Memory] = {}
         self._watch = Watch(_PROC, spec["limits"])
         self._poll = select.poll()
         self._sinkhole = Sinkhole(self._poll, recorder.converse) if spec["sinkhole"] else None
@@ -232,7 +231,6 @@ class _Supervision:
                 return found
             if pid == 0:
                 return found
-            self._forget(pid)
             if pid == self._worker:
                 found = status
 
@@ -247,12 +245,19 @@ class _Supervision:
                 return
 
     def _decide(self, listener: Listener, call: Notification) -> None:
+        # Opened for each call: a pid that is used again would be read from the memory of the dead.
+        caller = _caller(call.pid)
+        try:
+            self._settle(listener, call, caller)
+        finally:
+            if caller is not None:
+                caller.memory.close()
+
+    def _settle(self, listener: Listener, call: Notification, caller: Caller | None) -> None:
         name = self._names.get(call.number, f"syscall_{call.number}")
-        caller = self._caller(call.pid)
         args = {} if caller is None else arguments(name, caller, call.args)
         if not listener.still_waits(call):
-            self._forget(call.pid)  # the pid may belong to somebody else by now
-            return
+            return  # the pid may belong to somebody else by now
         diverted = self._divert(name, call, caller, args) if caller is not None else None
         told = name in self._telling and _registers_permit(name, call.args, args)
         traced = not told and self._is_traced(name, call.args)
@@ -334,22 +339,13 @@ class _Supervision:
         path = args.get("path")
         return isinstance(path, str) and (path + "/").startswith(self._quiet)
 
-    def _caller(self, pid: int) -> Caller | None:
-        memory = self._memories.get(pid)
-        if memory is None:
-            try:
-                memory = Memory(_PROC, pid)
-            except OSError:
-                return None
-            if len(self._memories) >= 64:
-                self._forget(next(iter(self._memories)))
-            self._memories[pid] = memory
-        return Caller(_PROC, pid, memory)
 
-    def _forget(self, pid: int) -> None:
-        memory = self._memories.pop(pid, None)
-        if memory is not None:
-            memory.close()
+def _caller(pid: int) -> Caller | None:
+    """Where to read a task's arguments; None when it is gone."""
+    try:
+        return Caller(_PROC, pid, Memory(_PROC, pid))
+    except OSError:
+        return None
 
 
 def _registers_permit(name: str, registers: tuple[int, ...], args: dict[str, Any]) -> bool:
