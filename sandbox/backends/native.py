@@ -73,7 +73,11 @@ class NativeBackend(Backend):
     def _converse(self, job: Job, policy: Policy, pipes: Pipes, heard: Heard) -> None:
         """Start the room, say what it shall do, hear it out, see it end."""
         far = pipes.far
-        spec = specification(self.profile, policy, job)
+        try:
+            spec = specification(self.profile, policy, job)
+        except OSError as error:
+            heard.blame("broken", f"the room cannot be described: {error}")
+            return
         spec |= {"result": far["result"], "output": far["output"], "outputs": job.outputs}
         try:
             process = start("launch", far["events"], (*far.values(), *job.outputs), far["output"])
