@@ -47,6 +47,7 @@ class NativeBackend(Backend):
         self.profile = profile
         self._policies: dict[bool, Policy] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped: set[subprocess.Popen[bytes]] = set()
 
     def run(self, job: Job) -> RoomResult:
         started = time.monotonic()
@@ -68,6 +69,7 @@ class NativeBackend(Backend):
 
     def stop(self) -> None:
         for process in tuple(self._running):
+            self._stopped.add(process)
             process.kill()  # its children die with it, and with them every process of the room
 
     def _converse(self, job: Job, policy: Policy, pipes: Pipes, heard: Heard) -> None:
@@ -94,8 +96,11 @@ class NativeBackend(Backend):
             except BrokenPipeError:
                 heard.blame("broken", "the room's interpreter ended before it was told anything")
             hearing.listen(pipes, heard, self.profile)
+            if process in self._stopped:
+                heard.blame("interrupted", "it was stopped")
         finally:
             self._running.discard(process)
+            self._stopped.discard(process)
             end(process)
 
 
