@@ -20,7 +20,6 @@ from safe_load.sandbox.backends.interface import Conversation, Event, RoomResult
 if TYPE_CHECKING:
     from safe_load.profiles import Profile
 
-_IMPORT_ALLOWANCE_S = 300.0
 _STREAM_LIMIT = 256 << 20
 _TRACED = b'{"kind":"call",'
 _OUTPUT_LIMIT = 64 << 10
@@ -83,11 +82,11 @@ class Heard:
             self.cause = (status, reason)
 
 
-def listen(pipes: Pipes, heard: Heard, profile: Profile) -> bool:
+def listen(pipes: Pipes, heard: Heard, profile: Profile, patience_s: float) -> bool:
     """Read all pipes until the event stream ends, which it does when everything inside is dead.
     Bounded in time; False when it was given up before that."""
     limits = profile.limits
-    deadline = time.monotonic() + limits.timeout + _IMPORT_ALLOWANCE_S
+    deadline = time.monotonic() + limits.timeout + patience_s
     readers: dict[int, Callable[[bytes], bool]] = {
         pipes.events: lambda data: _hear(heard, data),
         pipes.result: lambda data: _keep(heard, data, limits.result),

@@ -37,14 +37,18 @@ sys.exit(module.main(int(sys.argv[3])))
 
 
 class NativeBackend(Backend):
-    """Tier A from unprivileged namespaces; a fresh interpreter for each job."""
+    """Tier A from unprivileged namespaces; a fresh interpreter for each job.
+
+    patience_s: how long past the profile's time limit the supervisor is waited for, which keeps that
+    limit itself; imports ahead of a job count here."""
 
     name = "native"
     runtime = None
     tier = "A"
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, *, patience_s: float = 300.0) -> None:
         self.profile = profile
+        self.patience_s = patience_s
         self._policies: dict[bool, Policy] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped: set[subprocess.Popen[bytes]] = set()
@@ -95,7 +99,7 @@ class NativeBackend(Backend):
                 process.stdin.flush()
             except BrokenPipeError:
                 heard.blame("broken", "the room's interpreter ended before it was told anything")
-            hearing.listen(pipes, heard, self.profile)
+            hearing.listen(pipes, heard, self.profile, self.patience_s)
             if process in self._stopped:
                 heard.blame("interrupted", "it was stopped")
         finally:

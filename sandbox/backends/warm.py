@@ -105,7 +105,7 @@ class WarmBackend(NativeBackend):
             if not separate:  # files that only root may read: this room's worker is somebody else
                 return super().run(job)
             pipes.close_far_ends()
-            if not hearing.listen(pipes, heard, self.profile):
+            if not hearing.listen(pipes, heard, self.profile, self.patience_s):
                 self._give_up(lifeline, pipes)
         return hearing.conclude(heard, self.profile, self.tier, started)
 
