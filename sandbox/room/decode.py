@@ -18,6 +18,7 @@ from safe_load.sandbox.kernel.seccomp import Memory
 PATH_LIMIT = 4096
 _ARGV_LIMIT, _ARGV_BYTES = 64, 1024
 _DATA_LIMIT = 256
+_UIO_MAXIOV = 1024  # what the kernel takes of longer arrays
 _AT_FDCWD = -100
 
 
@@ -161,6 +162,17 @@ def message(caller: Caller, args: tuple[int, ...], index: int) -> dict[str, Any]
     return found
 
 
+def messages(caller: Caller, args: tuple[int, ...], index: int) -> dict[str, Any]:
+    """Of an array of struct mmsghdr, whose length is in the next register: the first that has a
+    destination, with its place in the array; the first of all if none has (sendmmsg(2))."""
+    table = caller.memory.read(args[index], 64 * min(args[index + 1] & 0xFFFFFFFF, _UIO_MAXIOV))
+    for place in range(len(table) // 64):
+        if any(table[64 * place : 64 * place + 8]):
+            found = message(caller, (args[index] + 64 * place,), 0)
+            return {**found, "place": place} if place else found
+    return message(caller, args, index)
+
+
 def gathered(caller: Caller, address: int, limit: int) -> bytes:
     """All bytes of the struct msghdr at an address, up to a limit."""
     raw = caller.memory.read(address, 56)
@@ -237,7 +249,7 @@ DECODERS: dict[str, dict[str, tuple[int, Decoder]]] = {
     "bind": {"fd": (0, integer), "address": (1, address)},
     "sendto": {"fd": (0, integer), "data": (1, data), "to": (4, address)},
     "sendmsg": {"fd": (0, integer), "message": (1, message)},
-    "sendmmsg": {"fd": (0, integer), "message": (1, message), "count": (2, integer)},
+    "sendmmsg": {"fd": (0, integer), "message": (1, messages), "count": (2, integer)},
     "listen": {"fd": (0, integer)},
     "accept": {"fd": (0, integer)},
     "accept4": {"fd": (0, integer)},

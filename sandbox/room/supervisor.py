@@ -298,7 +298,7 @@ class _Supervision:
         target = args.get("to") or args.get("message", {}).get("address")
         if self._sinkhole is None or name not in _REACHING or not isinstance(target, dict):
             return None
-        if "port" not in target:
+        if "port" not in target or "place" in args.get("message", {}):
             return None
         try:
             pidfd = os.pidfd_open(_process_of(call.pid))
