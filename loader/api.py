@@ -34,7 +34,7 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """"clean", "suspicious", "malicious" or "unknown"."""
+        """ "clean", "suspicious", "malicious" or "unknown"."""
         return self.report.verdict
 
     @property
@@ -48,7 +48,7 @@ class Result:
         return self.report.egress
 
     def _repr_html_(self) -> str:
-        from safe_load.formats import html, style  # noqa: PLC0415 - notebooks only
+        from safe_load.formats import html, style
 
         return f"<style>{style.STYLE}</style>{html.body(self.report)}"
 
@@ -79,9 +79,9 @@ def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
     """
     with tempfile.TemporaryDirectory(prefix="safe-load-") as folder:
         result = load(source, Path(folder) / "cleared", **options)
-        assert result.path is not None  # noqa: S101 - load sets it
+        assert result.path is not None
         # safetensors maps the file; the mapping outlives its name.
-        from safetensors.torch import load_file as read  # noqa: PLC0415 - imports torch
+        from safetensors.torch import load_file as read
 
         tensors: dict[str, torch.Tensor] = {}
         for file in sorted(result.path.glob("*.safetensors")):
@@ -89,7 +89,7 @@ def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
     for group in result.report.tensors.tied:
         kept = next((name for name in group if name in tensors), None)
         if kept is not None:
-            tensors |= {name: tensors[kept] for name in group}
+            tensors |= dict.fromkeys(group, tensors[kept])
     return tensors
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from safe_load.model_config import CONFIG, GENERATION, Ask, reemit
 from safe_load.report import Export, ExportedFile, Report, Tensors, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from safe_load.export import Staging
     from safe_load.inside import Extracted
     from safe_load.inventory import Inventory
@@ -55,7 +56,10 @@ def configuration(stock: Inventory) -> Configuration:
         emitted = reemit(raw)
     except Malformed as error:
         raise NotLoadable(str(error)) from error
-    notes = [f"{dropped.location} was dropped: it {dropped.reason}" for dropped in emitted.dropped[:_MOST_NOTES]]
+    notes = [
+        f"{dropped.location} was dropped: it {dropped.reason}"
+        for dropped in emitted.dropped[:_MOST_NOTES]
+    ]
     if len(emitted.dropped) > _MOST_NOTES:
         notes.append(f"{len(emitted.dropped) - _MOST_NOTES} more keys were dropped from {CONFIG}")
     return Configuration(emitted.files, emitted.asks, [*emitted.notes, *notes])
@@ -106,11 +110,15 @@ def publish(
         try:
             header = safetensors_file.check(staging.output(name))
         except Malformed as error:
-            raise SandboxError(f"what was written for {visible(entry.path)} is no safetensors file: {error}") from error
+            raise SandboxError(
+                f"what was written for {visible(entry.path)} is no safetensors file: {error}"
+            ) from error
         said = {tensor.name: tensor.shape for tensor in file.tensors}
         for tensor in header.tensors:
             if said.get(tensor.name) != tuple(tensor.shape):
-                raise SandboxError(f"{name} holds {visible(tensor.name)} otherwise than the worker said")
+                raise SandboxError(
+                    f"{name} holds {visible(tensor.name)} otherwise than the worker said"
+                )
         if match := _SHARD.fullmatch(name):
             base = match[1]
             indexes.setdefault(base, {}).update({tensor.name: name for tensor in header.tensors})
@@ -121,4 +129,7 @@ def publish(
         staging.write(name, data)
     staging.write(REPORT, encode(make_report(Export(str(staging.target)))))
     entries = staging.publish(make_manifest)
-    return Export(str(staging.target), [ExportedFile(entry.path, entry.size, entry.sha256) for entry in entries])
+    return Export(
+        str(staging.target),
+        [ExportedFile(entry.path, entry.size, entry.sha256) for entry in entries],
+    )

@@ -57,7 +57,12 @@ def steering_keys() -> frozenset[str]:
     """The keys that ask for something by being there. None of them is ever re-emitted."""
     rules = steering()
     return frozenset(
-        [*rules["keys"], *rules["attention"]["keys"], *rules["experts"]["keys"], *rules["weights"]["keys"]]
+        [
+            *rules["keys"],
+            *rules["attention"]["keys"],
+            *rules["experts"]["keys"],
+            *rules["weights"]["keys"],
+        ]
     )
 
 
@@ -100,7 +105,11 @@ def _walk(config: dict[str, Any]) -> Iterator[tuple[str, str, Any, dict[str, Any
                 if isinstance(inner, dict | list):
                     waiting.append((below, inner))
         else:
-            waiting += [(f"{path}[{n}]", inner) for n, inner in enumerate(value) if isinstance(inner, dict | list)]
+            waiting += [
+                (f"{path}[{n}]", inner)
+                for n, inner in enumerate(value)
+                if isinstance(inner, dict | list)
+            ]
 
 
 def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Iterator[Ask]:
@@ -108,7 +117,9 @@ def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Itera
     rules = steering()
 
     def ask(rule: dict[str, Any], kind: Kind, what: Any = value) -> Ask:
-        return Ask(location, shown(_SHORT.repr(what), 200)[1:-1], rule["why"], kind, rule["severity"])
+        return Ask(
+            location, shown(_SHORT.repr(what), 200)[1:-1], rule["why"], kind, rule["severity"]
+        )
 
     if value is None or value in ("", [], {}) or value is False:
         return
@@ -117,9 +128,13 @@ def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Itera
     elif is_reference(key) and key not in rules["suffixes"]["harmless"]:
         yield ask(rules["suffixes"], rules["suffixes"]["kind"])
     elif key in rules["attention"]["keys"]:
-        yield from (ask(rules["attention"], "kernel", name) for name in _unknown(rules["attention"], value))
+        yield from (
+            ask(rules["attention"], "kernel", name) for name in _unknown(rules["attention"], value)
+        )
     elif key in rules["experts"]["keys"]:
-        yield from (ask(rules["experts"], "kernel", name) for name in _unknown(rules["experts"], value))
+        yield from (
+            ask(rules["experts"], "kernel", name) for name in _unknown(rules["experts"], value)
+        )
     elif key in rules["dtypes"]["keys"]:
         # A quantiser's configuration has dtypes of its own ("int4"), which torch is not asked for.
         plain = value.removeprefix("torch.") if isinstance(value, str) else value
@@ -137,7 +152,9 @@ def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Itera
         if not is_timm_name(value, parent):
             yield ask(rules["backbones"], "repository")
     elif key in rules["weights"]["keys"]:
-        if not isinstance(value, str) or not re.fullmatch(r"[\w.-]+\.safetensors(\.index\.json)?", value):
+        if not isinstance(value, str) or not re.fullmatch(
+            r"[\w.-]+\.safetensors(\.index\.json)?", value
+        ):
             yield ask(rules["weights"], "path")
     elif too_large(key, value):
         yield Ask(location, str(value), "is larger than any model's", "size", "medium", "SL603")

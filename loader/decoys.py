@@ -29,7 +29,9 @@ class Decoys:
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
-        return {spelling: title for mark, title in self.marks.items() for spelling in _spellings(mark)}
+        return {
+            spelling: title for mark, title in self.marks.items() for spelling in _spellings(mark)
+        }
 
     def stolen(self, sent: str) -> list[str]:
         """What was planted and is found in `sent`: as it is, in hexadecimal or in base64."""

@@ -37,7 +37,9 @@ def require_loadable(stock: Inventory, opened: Opened, extracted: Extracted) -> 
         file = read.get(entry.path)
         if file is None:
             continue
-        if file.status in ("not_loadable", "bomb") and (trouble is None or isinstance(trouble, NotLoadable)):
+        if file.status in ("not_loadable", "bomb") and (
+            trouble is None or isinstance(trouble, NotLoadable)
+        ):
             raise NotLoadable(file.reason or f"{visible(entry.path)} cannot be read")
         holds += len(file.tensors)
     if trouble is not None:
@@ -59,7 +61,9 @@ def notes(extracted: Extracted, detonated: Detonated) -> list[str]:
         if not file.ok and file.error:
             found.append(f"{visible(file.name)}: its own library does not load it: {file.error}")
     found += [
-        f"transformers: {step.step} failed: {step.error}" for step in detonated.steps if not step.ok and step.error
+        f"transformers: {step.step} failed: {step.error}"
+        for step in detonated.steps
+        if not step.ok and step.error
     ]
     fit = detonated.model
     for label, names in (
@@ -68,7 +72,9 @@ def notes(extracted: Extracted, detonated: Detonated) -> list[str]:
         ("have another shape", fit.mismatched if fit else None),
     ):
         if fit is not None and names is not None and names.count:
-            found.append(f"of {fit.architecture}, {names.count} tensors {label}: {_some(names.names)}")
+            found.append(
+                f"of {fit.architecture}, {names.count} tensors {label}: {_some(names.names)}"
+            )
     return found
 
 

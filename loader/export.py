@@ -123,7 +123,9 @@ class Staging:
         names = sorted(self._outputs)
         digests = sha256_files([self.path / name for name in names], threads)
         entries = [
-            manifest.FileEntry(name, os.fstat(self._outputs[name]).st_size, digests[self.path / name])
+            manifest.FileEntry(
+                name, os.fstat(self._outputs[name]).st_size, digests[self.path / name]
+            )
             for name in names
         ]
         data = make_manifest(entries)
@@ -279,5 +281,7 @@ def _disk_full(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LimitHit(f"{target.parent} is full: {error.strerror}. Nothing was exported.") from error
+            raise LimitHit(
+                f"{target.parent} is full: {error.strerror}. Nothing was exported."
+            ) from error
         raise

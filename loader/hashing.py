@@ -57,7 +57,9 @@ def sha256_files(
     workers = min(threads or len(os.sched_getaffinity(0)), len(wanted)) or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="sha256") as pool:
         try:
-            return dict(zip(wanted, pool.map(lambda path: _sha256(path, report), wanted), strict=True))
+            return dict(
+                zip(wanted, pool.map(lambda path: _sha256(path, report), wanted), strict=True)
+            )
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

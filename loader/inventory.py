@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from safe_load.errors import NotLoadable
 from safe_load.formats.escape import visible
 from safe_load.json_strict import Malformed, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_FILES = 10_000
 MAX_DEPTH = 8
@@ -27,7 +29,9 @@ _WEIGHTS = frozenset(
     ".bin .pt .pth .ckpt .pkl .pickle .joblib .dill .safetensors .pt2 .npy .npz .mar .tar".split()
 )
 #: Text and tables that no loader unpickles; they are shown to the room, not opened as weights.
-_TEXT = frozenset(".json .txt .md .py .yaml .yml .toml .jinja .cfg .gitattributes .csv .tsv".split())
+_TEXT = frozenset(
+    ".json .txt .md .py .yaml .yml .toml .jinja .cfg .gitattributes .csv .tsv".split()
+)
 #: Pickles that belong to a training run, not to the model: opened and judged, never exported.
 _COMPANION = re.compile(
     r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|trainer_state|normalizer)"
@@ -135,7 +139,9 @@ def _folder(source: str, path: Path) -> Inventory:
     try:
         found = dict(_walk(source, root))
     except PermissionError as error:
-        raise NotLoadable(f"{visible(str(error.filename))} cannot be read: permission denied") from error
+        raise NotLoadable(
+            f"{visible(str(error.filename))} cannot be read: permission denied"
+        ) from error
     findings = _Findings()
     roles = _roles(source, found, findings)
     entries = [
@@ -168,11 +174,15 @@ def _walk(source: str, root: Path) -> Iterator[tuple[str, tuple[Path, int]]]:
                 if item.name in _SKIPPED_FOLDERS:
                     continue
                 if depth == MAX_DEPTH:
-                    raise NotLoadable(f"{source}: {visible(name)} lies more than {MAX_DEPTH} folders deep")
+                    raise NotLoadable(
+                        f"{source}: {visible(name)} lies more than {MAX_DEPTH} folders deep"
+                    )
                 pending.append((Path(item.path), depth + 1))
                 continue
             if not name.isprintable():
-                raise NotLoadable(f"{source}: the name of {visible(name)} holds unprintable characters")
+                raise NotLoadable(
+                    f"{source}: the name of {visible(name)} holds unprintable characters"
+                )
             count += 1
             if count > MAX_FILES:
                 raise NotLoadable(f"{source} holds more than {MAX_FILES:,} files")
@@ -219,7 +229,9 @@ def _roles(
             taken[export] = path
     for path, (role, _) in roles.items():
         if role == "pickle" and not _COMPANION.fullmatch(Path(path).name):
-            findings.notes.append(f"{visible(path)} was opened but not exported: other weights of this folder come first")
+            findings.notes.append(
+                f"{visible(path)} was opened but not exported: other weights of this folder come first"
+            )
     return roles
 
 
@@ -246,7 +258,9 @@ def _parts(names: list[str], shards: set[str]) -> dict[str, tuple[Role, str | No
         whole = [name for name in chosen if not _SHARD.fullmatch(name)]
         for name in whole[:1] or chosen:
             match = _SHARD.fullmatch(name)
-            export = f"{base}-{match[2]}-of-{match[3]}.safetensors" if match else f"{base}.safetensors"
+            export = (
+                f"{base}-{match[2]}-of-{match[3]}.safetensors" if match else f"{base}.safetensors"
+            )
             parts[name] = ("weights", export)
     return parts
 
@@ -265,7 +279,9 @@ def _indexed(
                 if "/" in shard or "\\" in shard or shard in ("", ".", ".."):
                     findings.leaves.append(f"{name}: {shard}")
                 elif prefix + shard not in found:
-                    raise NotLoadable(f"{source}/{visible(name)} names the shard {visible(shard)}, which is missing")
+                    raise NotLoadable(
+                        f"{source}/{visible(name)} names the shard {visible(shard)}, which is missing"
+                    )
                 else:
                     shards.add(shard)
     return shards

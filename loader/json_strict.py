@@ -25,7 +25,7 @@ MAX_DIGITS = 100
 """The longest run of digits in a number; 64-bit integers have 20, doubles 17."""
 
 
-class Malformed(ValueError):  # noqa: N818  (named as what the file is)
+class Malformed(ValueError):
     """Bytes from a model are not what they must be. The message is one sentence with the place."""
 
 

@@ -34,7 +34,15 @@ _IDENTIFIER = re.compile(r"[A-Za-z_]\w{0,127}", re.ASCII)
 _VERSION = re.compile(r"\d[\w.+-]{0,63}", re.ASCII)
 _VARIANT = re.compile(r"config\.(\d{1,4}(?:\.\d{1,4}){0,3})\.json", re.ASCII)
 # Keys whose strings people read: any text.
-_TEXT_KEYS = {"id2label", "label2id", "label_names", "prefix", "stop_strings", "title_sep", "doc_sep"}
+_TEXT_KEYS = {
+    "id2label",
+    "label2id",
+    "label_names",
+    "prefix",
+    "stop_strings",
+    "title_sep",
+    "doc_sep",
+}
 _MAX_TEXT = 10_000
 _FLOATS = ("NaN", "Infinity", "-Infinity")
 
@@ -73,7 +81,10 @@ def reemit(files: Mapping[str, bytes]) -> Reemitted:
     if CONFIG in files:
         name, config = _chosen(files, result)
         if "model_type" not in config and isinstance(config.get("pretrained_cfg"), dict):
-            config = {**config, "model_type": "timm_wrapper"}  # utils/generic.py, is_timm_config_dict
+            config = {
+                **config,
+                "model_type": "timm_wrapper",
+            }  # utils/generic.py, is_timm_config_dict
         model_type = config.get("model_type")
         keys = _keys_of_type(model_type)
         if keys is None:

@@ -6,8 +6,10 @@ Zone: controller. Imported by every way in (command line, Python API) and by the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BACKENDS = ("auto", "native", "docker")
 DEPTHS = ("auto", "weights", "model", "run")

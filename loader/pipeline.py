@@ -11,19 +11,31 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safe_load import clearing, describing, inventory, judge, manifest, report, rooms, trace
 from safe_load.compare import compare
 from safe_load.decoys import Decoys, plant
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError
 from safe_load.export import Staging
-from safe_load.inventory import Inventory
 from safe_load.options import Options, Progress
-from safe_load.profiles import Profile
-from safe_load.report import SEVERITIES, Export, FileInfo, Finding, Report, SandboxInfo, Stage, Tensors
-from safe_load.rooms import Opened
-from safe_load.sandbox.backends.interface import Backend
+from safe_load.report import (
+    SEVERITIES,
+    Export,
+    FileInfo,
+    Finding,
+    Report,
+    SandboxInfo,
+    Stage,
+    Tensors,
+)
 from safe_load.version import version
+
+if TYPE_CHECKING:
+    from safe_load.inventory import Inventory
+    from safe_load.profiles import Profile
+    from safe_load.rooms import Opened
+    from safe_load.sandbox.backends.interface import Backend
 
 Watcher = Callable[[Progress], None]
 
@@ -106,11 +118,11 @@ class _Case:
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     stages: list[Stage] = field(default_factory=list)
     files: list[FileInfo] = field(default_factory=list)
-    recording: report.Recording = report.Recording()
+    recording: report.Recording = field(default_factory=report.Recording)
     behaviour: judge.Behaviour = field(default_factory=lambda: judge.behaviour([]))
-    resources: report.Resources = report.Resources()
+    resources: report.Resources = field(default_factory=report.Resources)
     findings: list[Finding] = field(default_factory=list)
-    tensors: Tensors = Tensors()
+    tensors: Tensors = field(default_factory=Tensors)
     export: Export | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -145,7 +157,8 @@ class _Case:
         """Whether a finding is at or above the threshold."""
         threshold = self.options.fail_on or self.profile.fail_on
         return threshold != "never" and any(
-            SEVERITIES.index(found.severity) >= SEVERITIES.index(threshold) for found in self.findings
+            SEVERITIES.index(found.severity) >= SEVERITIES.index(threshold)
+            for found in self.findings
         )
 
     @property
@@ -192,7 +205,9 @@ class _Case:
                 policy=self.profile.name,
                 source=report.Source(self.source),
                 sources=[
-                    manifest.FileEntry(file.path, file.size, file.sha256) for file in self.files if file.sha256
+                    manifest.FileEntry(file.path, file.size, file.sha256)
+                    for file in self.files
+                    if file.sha256
                 ],
                 files=entries,
                 created=self.at,

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +26,8 @@ from safe_load.report import Egress, Recording, Resources, SyscallCount, WallSta
 from safe_load.sandbox.backends.interface import Bind, Job, RoomResult
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from safe_load.decoys import Decoys
     from safe_load.export import Staging
     from safe_load.inventory import Entry, Inventory
@@ -70,7 +71,9 @@ class Opened:
     def recording(self, started: float, level: str) -> Recording:
         """What was recorded in both rooms, in the order of time, t counted from `started`."""
         rooms = (self.extraction, self.detonation)
-        events = sorted((event for room in rooms for event in room.events), key=lambda event: event.t)
+        events = sorted(
+            (event for room in rooms for event in room.events), key=lambda event: event.t
+        )
         counts: dict[str, SyscallCount] = {}
         for room in rooms:
             for name, (allowed, denied) in sorted(room.syscalls.items()):
@@ -151,19 +154,19 @@ def backend_of(options: Options, profile: Profile, *, warm: bool = False) -> Bac
     if platform.system() != "Linux":
         raise SandboxError("the native backend needs Linux, and this version has no other")
     if warm:
-        from safe_load.sandbox.backends.warm import WarmBackend  # noqa: PLC0415
+        from safe_load.sandbox.backends.warm import WarmBackend
 
         return WarmBackend(profile, _furniture())
-    from safe_load.sandbox.backends.native import NativeBackend  # noqa: PLC0415
+    from safe_load.sandbox.backends.native import NativeBackend
 
     return NativeBackend(profile)
 
 
 def _furniture() -> Furniture:
     """What loads of every kind want imported, as far as it is installed."""
-    from safe_load.sandbox import runtime  # noqa: PLC0415
-    from safe_load.sandbox.backends.warm import Furniture  # noqa: PLC0415
-    from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415
+    from safe_load.sandbox import runtime
+    from safe_load.sandbox.backends.warm import Furniture
+    from safe_load.worker.detonate import PRELOAD
 
     everything = (*_NEEDED["weights"], *_NEEDED["model"])
     depth = "weights" if set(_NEEDED["model"]) & set(runtime.find(everything).missing) else "model"
@@ -217,7 +220,11 @@ def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
     outputs: list[int] = []
     files = []
     for entry in opened:
-        file: dict[str, object] = {"path": f"{MODEL}/{entry.path}", "name": entry.path, "output": None}
+        file: dict[str, object] = {
+            "path": f"{MODEL}/{entry.path}",
+            "name": entry.path,
+            "output": None,
+        }
         if staging is not None and entry.export is not None:
             file |= {"output": len(outputs), "size_limit": _size_limit(entry)}
             outputs.append(staging.open_output(entry.export))
@@ -243,18 +250,21 @@ def _size_limit(entry: Entry) -> int:
 
 def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
     """Do with the folder what a trusting user would do."""
-    from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415 - a table of module names
+    from safe_load.worker.detonate import PRELOAD
 
     files = [entry for entry in stock.entries if entry.role in ("weights", "pickle")]
     needed = _NEEDED["weights"] if depth == "weights" else (*_NEEDED["weights"], *_NEEDED["model"])
     _require_installed(needed)
-    numbers_only = depth == "weights" and all(entry.path.endswith(".safetensors") for entry in files)
+    numbers_only = depth == "weights" and all(
+        entry.path.endswith(".safetensors") for entry in files
+    )
     return Job(
         name="detonate",
         entry=_DETONATE,
         argument={
             "files": [
-                {"path": f"{MODEL}/{entry.path}", "name": entry.path, "format": "unknown"} for entry in files
+                {"path": f"{MODEL}/{entry.path}", "name": entry.path, "format": "unknown"}
+                for entry in files
             ],
             "depth": depth,
             "folder": MODEL,
@@ -270,7 +280,7 @@ def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
 
 
 def _require_installed(distributions: tuple[str, ...]) -> None:
-    from safe_load.sandbox import runtime  # noqa: PLC0415
+    from safe_load.sandbox import runtime
 
     missing = runtime.find((*distributions, *_WELCOME)).missing
     absent = [name for name in distributions if name in missing]

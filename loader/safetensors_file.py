@@ -224,7 +224,9 @@ def _tensor(name: str, entry: dict[str, str | list[int]], place: str) -> Tensor:
         refuse("its shape is too large for any machine")
     begin, end = offsets
     if (end - begin) * 8 != size * bits:
-        refuse(f"its extent of {end - begin} bytes does not fit {dtype} of shape {shown(str(shape))}")
+        refuse(
+            f"its extent of {end - begin} bytes does not fit {dtype} of shape {shown(str(shape))}"
+        )
     return Tensor(name, dtype, tuple(shape), begin, end)
 
 

@@ -56,13 +56,17 @@ class Session:
     def load(self, source: Source, target: Source) -> Result:
         """As safe_load.load."""
         path = os.fspath(target)
-        return exported(pipeline.load(os.fspath(source), path, self._options, backend=self._backend), path)
+        return exported(
+            pipeline.load(os.fspath(source), path, self._options, backend=self._backend), path
+        )
 
     def report(self, source: Source) -> Report:
         """The report of one scan, whatever its outcome."""
         return pipeline.scan(os.fspath(source), self._options, backend=self._backend)
 
-    def scan_all(self, sources: Iterable[Source], progress: Watcher | None = None) -> Iterator[Report]:
+    def scan_all(
+        self, sources: Iterable[Source], progress: Watcher | None = None
+    ) -> Iterator[Report]:
         """The report of each source, in the order given, several at a time; one that takes long does
         not hold up the others. progress: called with each source and its report as it is done."""
 

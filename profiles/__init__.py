@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-
 from safe_load.profiles.units import parse_size
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -80,7 +79,9 @@ def load(name_or_file: str) -> Profile:
     path = Path(name_or_file)
     if path.suffix != ".toml":
         known = ", ".join(names())
-        raise ProfileError(f"there is no profile {name_or_file!r}: choose one of {known}, or name a .toml file")
+        raise ProfileError(
+            f"there is no profile {name_or_file!r}: choose one of {known}, or name a .toml file"
+        )
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -108,7 +109,9 @@ def _parse(text: str, *, where: str, name: str) -> Profile:
         raise ProfileError(f"{where}: {error}") from error
     unknown = [decoy for decoy in profile.decoys if decoy not in rules("decoys")]
     if unknown:
-        raise ProfileError(f"{where}: there is no decoy {unknown[0]!r}: choose of {', '.join(rules('decoys'))}")
+        raise ProfileError(
+            f"{where}: there is no decoy {unknown[0]!r}: choose of {', '.join(rules('decoys'))}"
+        )
     if not (resources.files(__name__) / "seccomp" / f"{profile.seccomp}.json").is_file():
         raise ProfileError(f"{where}: there is no seccomp profile {profile.seccomp!r}")
     return profile
@@ -118,7 +121,9 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[key] = (
+            _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        )
     return merged
 
 

@@ -20,25 +20,77 @@ if TYPE_CHECKING:
     Outputs = Sequence[tuple[str, Path | None]]
 
 _SETTINGS = [
-    click.option("--profile", metavar="NAME|FILE", help="What a room may use and when a load is rejected. [default: strict]"),
-    click.option("--backend", type=click.Choice(BACKENDS), help="What builds the room. [default: auto]"),
-    click.option("--runtime", metavar="NAME", help="The container runtime of the docker backend, e.g. runsc."),
-    click.option("--depth", type=click.Choice(DEPTHS), help="How much of the model to bring to life. [default: auto: model where there is a config.json, else weights]"),
-    click.option("--fail-on", type=click.Choice(FAIL_ON), help="The least severity that rejects. [default: the profile's, medium in strict]"),
-    click.option("--record", type=click.Choice(RECORDS), help="full: also write every call that can be seen, one by one, to a .trace.jsonl file beside the report. [default: standard]"),
-    click.option("--timeout", metavar="TIME", help="For one source: 90s, 5m. [default: the profile's]"),
+    click.option(
+        "--profile",
+        metavar="NAME|FILE",
+        help="What a room may use and when a load is rejected. [default: strict]",
+    ),
+    click.option(
+        "--backend", type=click.Choice(BACKENDS), help="What builds the room. [default: auto]"
+    ),
+    click.option(
+        "--runtime", metavar="NAME", help="The container runtime of the docker backend, e.g. runsc."
+    ),
+    click.option(
+        "--depth",
+        type=click.Choice(DEPTHS),
+        help="How much of the model to bring to life. [default: auto: model where there is a config.json, else weights]",
+    ),
+    click.option(
+        "--fail-on",
+        type=click.Choice(FAIL_ON),
+        help="The least severity that rejects. [default: the profile's, medium in strict]",
+    ),
+    click.option(
+        "--record",
+        type=click.Choice(RECORDS),
+        help="full: also write every call that can be seen, one by one, to a .trace.jsonl file beside the report. [default: standard]",
+    ),
+    click.option(
+        "--timeout", metavar="TIME", help="For one source: 90s, 5m. [default: the profile's]"
+    ),
     click.option("--memory", metavar="SIZE", help="For one source: 8GiB. [default: the profile's]"),
-    click.option("--no-hash", is_flag=True, default=None, help="Leave the SHA-256 of the source's files out of the report."),
-    click.option("--config", metavar="FILE", help="Read [tool.safe-load] from this file instead of the nearest pyproject.toml; none for no file."),
+    click.option(
+        "--no-hash",
+        is_flag=True,
+        default=None,
+        help="Leave the SHA-256 of the source's files out of the report.",
+    ),
+    click.option(
+        "--config",
+        metavar="FILE",
+        help="Read [tool.safe-load] from this file instead of the nearest pyproject.toml; none for no file.",
+    ),
 ]
 _REPORTS = [
-    click.option("--format", "format_", type=click.Choice(list(FORMATS)), help="What the report looks like. [default: human]"),
-    click.option("--output", metavar="FILE", help="Write the report to FILE and nothing to stdout."),
-    click.option("--report", "reports", metavar="FORMAT=FILE", multiple=True, help="Write one more report. May be repeated."),
-    click.option("-q", "--quiet", is_flag=True, default=None, help="No progress, and one line for each source."),
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(list(FORMATS)),
+        help="What the report looks like. [default: human]",
+    ),
+    click.option(
+        "--output", metavar="FILE", help="Write the report to FILE and nothing to stdout."
+    ),
+    click.option(
+        "--report",
+        "reports",
+        metavar="FORMAT=FILE",
+        multiple=True,
+        help="Write one more report. May be repeated.",
+    ),
+    click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        default=None,
+        help="No progress, and one line for each source.",
+    ),
     click.option("--no-color", is_flag=True, default=None, help="No colours, also on a terminal."),
 ]
-_AS_JSON = click.option("--format", "format_", type=click.Choice(("human", "json")), default="human")
+_AS_JSON = click.option(
+    "--format", "format_", type=click.Choice(("human", "json")), default="human"
+)
 
 
 def _with(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
@@ -60,7 +112,7 @@ def app(context: click.Context, version: bool) -> None:
     3 not loadable · 4 sandbox error · 5 limit hit · 130 interrupted
     """
     if version:
-        from safe_load.version import version as installed  # noqa: PLC0415
+        from safe_load.version import version as installed
 
         click.echo(f"safe-load {installed()}")
         context.exit()
@@ -83,8 +135,19 @@ def scan(sources: tuple[str, ...], **flags: Any) -> int:
 
 @app.command()
 @click.argument("source", metavar="SOURCE")
-@click.option("-o", "--output-dir", "target", required=True, metavar="DIR", help="Where the cleared copy goes: complete, or not at all.")
-@click.option("--export-despite-findings", is_flag=True, help="Write DIR even if the source is rejected. The exit code stays 1.")
+@click.option(
+    "-o",
+    "--output-dir",
+    "target",
+    required=True,
+    metavar="DIR",
+    help="Where the cleared copy goes: complete, or not at all.",
+)
+@click.option(
+    "--export-despite-findings",
+    is_flag=True,
+    help="Write DIR even if the source is rejected. The exit code stays 1.",
+)
 @_with(_SETTINGS)
 @_with(_REPORTS)
 def load(source: str, target: str, export_despite_findings: bool, **flags: Any) -> int:
@@ -102,7 +165,7 @@ def load(source: str, target: str, export_despite_findings: bool, **flags: Any) 
 @click.option("--no-color", is_flag=True)
 def verify(folder: str, quiet: bool, no_color: bool) -> int:
     """Check a cleared DIR against its manifest. Offline, and without a sandbox."""
-    from safe_load.cli import show  # noqa: PLC0415
+    from safe_load.cli import show
 
     return show.verify(folder, quiet=quiet, color=_color(no_color))
 
@@ -112,7 +175,7 @@ def verify(folder: str, quiet: bool, no_color: bool) -> int:
 @_with(_REPORTS)
 def report(file: str, **flags: Any) -> int:
     """Show a saved report again, in any format. "-" reads it from stdin."""
-    from safe_load.cli import run  # noqa: PLC0415
+    from safe_load.cli import run
 
     settings, outputs = _settings(flags)
     run.check(outputs)
@@ -124,7 +187,7 @@ def report(file: str, **flags: Any) -> int:
 @click.option("--no-color", is_flag=True)
 def doctor(format_: str, no_color: bool) -> int:
     """Build each wall for real, say which stand on this machine and how to get the missing ones."""
-    from safe_load.cli import show  # noqa: PLC0415
+    from safe_load.cli import show
 
     return show.doctor(as_json=format_ == "json", color=_color(no_color))
 
@@ -138,7 +201,7 @@ def profiles(action: str, name: str | None, format_: str, no_color: bool) -> int
     """List the profiles, or show NAME's effective values."""
     if (action == "show") != (name is not None):
         raise click.UsageError("say `profiles list` or `profiles show NAME`")
-    from safe_load.cli import show  # noqa: PLC0415
+    from safe_load.cli import show
 
     if name is None:
         return show.profile_list(as_json=format_ == "json", color=_color(no_color))
@@ -155,7 +218,7 @@ def _open(
     target: str | None = None,
     export_despite_findings: bool = False,
 ) -> int:
-    from safe_load.cli import run  # noqa: PLC0415
+    from safe_load.cli import run
 
     settings, outputs = _settings(flags, sources, export_despite_findings)
     return run.open_sources(sources, settings, outputs, Path(target) if target else None)
@@ -164,8 +227,8 @@ def _open(
 def _settings(
     flags: dict[str, Any], sources: Sequence[str] = (), export_despite_findings: bool = False
 ) -> tuple[Settings, Outputs]:
-    from safe_load import settings  # noqa: PLC0415
-    from safe_load.cli import run, terminal  # noqa: PLC0415
+    from safe_load import settings
+    from safe_load.cli import run, terminal
 
     output, reports, config = flags.pop("output"), flags.pop("reports"), flags.pop("config", None)
     named = {key.rstrip("_").replace("_", "-"): value for key, value in flags.items()}

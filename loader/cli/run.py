@@ -65,7 +65,7 @@ def open_sources(
             except KeyboardInterrupt:
                 codes.append(terminal.complain("interrupted", 130))
                 break
-            except Exception as error:  # noqa: BLE001 (told, counted, and never a 0)
+            except Exception as error:
                 codes.append(terminal.tell(error))
                 if isinstance(error, SafeLoadError) and error.result is not None:
                     reports.append(error.result.report)
@@ -85,7 +85,7 @@ def _opening(
     if len(sources) == 1:
         yield [partial(_watch, sources[0], settings, options, target)]
         return
-    from safe_load import rooms  # noqa: PLC0415 (not before the command line is known to be right)
+    from safe_load import rooms
 
     backend = rooms.backend_of(options, rooms.profile_of(options), warm=True)
     done = count(1)
@@ -113,7 +113,7 @@ def open_one(
     backend: Backend | None = None,
 ) -> Report:
     """The one call into the pipeline."""
-    from safe_load import pipeline  # noqa: PLC0415 (not before the command line is known to be right)
+    from safe_load import pipeline
 
     if target is None:
         return pipeline.scan(source, options, show, backend=backend)
@@ -202,5 +202,7 @@ def read_report(file: str) -> list[Report]:
     reports = found if isinstance(found, list) else [found]
     for report in reports:
         if report.schema != SCHEMA:
-            raise NotLoadable(f"{file} has the schema {report.schema!r}; this version reads {SCHEMA}")
+            raise NotLoadable(
+                f"{file} has the schema {report.schema!r}; this version reads {SCHEMA}"
+            )
     return reports

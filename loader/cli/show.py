@@ -30,7 +30,7 @@ _TIERS = {
 
 def doctor(*, as_json: bool, color: bool | None) -> int:
     """Build each wall and say which stand. Returns 0, or 4 where no room can be built at all."""
-    from safe_load.sandbox.doctor import examine  # noqa: PLC0415 (builds walls)
+    from safe_load.sandbox.doctor import examine
 
     diagnosis = examine()
     terminal.write(dump(diagnosis) if as_json else _diagnosis(diagnosis, color))
@@ -40,7 +40,9 @@ def doctor(*, as_json: bool, color: bool | None) -> int:
 def _diagnosis(diagnosis: Diagnosis, color: bool | None) -> bytes:
     page = _Page(color)
     if diagnosis.tier:
-        page.line(f"✓ tier {diagnosis.tier}: {_TIERS.get(diagnosis.tier, '')}".rstrip(": "), "bold green")
+        page.line(
+            f"✓ tier {diagnosis.tier}: {_TIERS.get(diagnosis.tier, '')}".rstrip(": "), "bold green"
+        )
     else:
         page.line("✗ no sandbox can be built here, so nothing will be opened", "bold red")
     rows = []
@@ -98,7 +100,7 @@ def verify(folder: str, *, quiet: bool, color: bool | None) -> int:
 
     Raises NotLoadable where there is no manifest.
     """
-    from safe_load.verify import verify as check  # noqa: PLC0415
+    from safe_load.verify import verify as check
 
     result = check(Path(folder))
     if result.problems:
@@ -109,7 +111,10 @@ def verify(folder: str, *, quiet: bool, color: bool | None) -> int:
         return 1
     if not quiet:
         page = _Page(color)
-        page.line(f"✓ {folder}: {plural(len(result.manifest.files), 'file')} as the manifest says", "bold green")
+        page.line(
+            f"✓ {folder}: {plural(len(result.manifest.files), 'file')} as the manifest says",
+            "bold green",
+        )
         terminal.write(page.data())
     return 0
 

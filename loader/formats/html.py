@@ -35,7 +35,9 @@ class Html(Format):
 
     def render(self, reports: Sequence[Report]) -> bytes:
         digest = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-        policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        )
         title = story.totals(reports) if len(reports) != 1 else _title(reports[0])
         page = [
             "<!doctype html>",
@@ -97,7 +99,10 @@ def body(report: Report) -> str:
         _table(
             "Walls",
             ("wall", "state", "detail"),
-            [(h(w.name), f"<b class={w.state}>{w.state}</b>", h(w.detail)) for w in report.sandbox.walls],
+            [
+                (h(w.name), f"<b class={w.state}>{w.state}</b>", h(w.detail))
+                for w in report.sandbox.walls
+            ],
             folded=all(wall.state == "standing" for wall in report.sandbox.walls),
         ),
         _notes(report),
@@ -123,7 +128,11 @@ def _tiles(report: Report) -> str:
         "memory": format_size(report.resources.peak_memory_bytes),
     }
     return "".join(
-        ["<dl class=tiles>", *(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items()), "</dl>"]
+        [
+            "<dl class=tiles>",
+            *(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items()),
+            "</dl>",
+        ]
     )
 
 
@@ -179,9 +188,7 @@ def _times(count: int) -> str:
 def _export(report: Report) -> str:
     if report.export is None:
         return ""
-    files = [
-        (_code(f.path), format_size(f.size), _code(f.sha256)) for f in report.export.files
-    ]
+    files = [(_code(f.path), format_size(f.size), _code(f.sha256)) for f in report.export.files]
     table = _table(f"Exported to {report.export.path}", ("path", "size", "SHA-256"), files)
     code = "\n".join(h(line) for line in story.next_step(report))
     return table + (f"<pre>{code}</pre>" if code else "")
@@ -204,10 +211,12 @@ def _table(
     if not rows:
         return ""
     head = "".join(f"<th>{column}</th>" for column in columns)
-    lines = [
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows[:_MOST]
-    ]
-    more = f"<p class=quiet>and {len(rows) - _MOST} more in the JSON report</p>" if len(rows) > _MOST else ""
+    lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows[:_MOST]]
+    more = (
+        f"<p class=quiet>and {len(rows) - _MOST} more in the JSON report</p>"
+        if len(rows) > _MOST
+        else ""
+    )
     label = f"{h(title)} <span class=quiet>{len(rows)}</span>"
     table = "\n".join([f"<div class=wide><table><tr>{head}</tr>", *lines, "</table></div>", more])
     if folded:

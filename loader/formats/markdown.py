@@ -70,7 +70,8 @@ def _report(report: Report) -> list[str]:
     blocks += _list(
         "What it tried",
         [
-            f"{attempt.kind} {cell(attempt.what)}" + (f" {cell(attempt.note)}" if attempt.note else "")
+            f"{attempt.kind} {cell(attempt.what)}"
+            + (f" {cell(attempt.note)}" if attempt.note else "")
             for attempt in story.attempts(report)
         ],
     )

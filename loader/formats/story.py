@@ -127,7 +127,10 @@ def attempts(report: Report) -> list[Attempt]:
             Attempt("touched", path, f"{call} → {how}{_times(count)}")
             for (path, call, how), count in files.items()
         ),
-        *(Attempt("called", call, f"→ {how}{_times(count)}") for (call, how), count in calls.items()),
+        *(
+            Attempt("called", call, f"→ {how}{_times(count)}")
+            for (call, how), count in calls.items()
+        ),
     ]
     if rest:
         named = ", ".join(f"{call}{_times(count)}" for call, count in rest.most_common(12))
