@@ -48,7 +48,7 @@ class Result:
         return self.report.egress
 
     def _repr_html_(self) -> str:
-        from safe_load.formats import html, style
+        from safe_load.formats import html, style  # noqa: PLC0415 - notebooks only
 
         return f"<style>{style.STYLE}</style>{html.body(self.report)}"
 
@@ -79,9 +79,9 @@ def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
     """
     with tempfile.TemporaryDirectory(prefix="safe-load-") as folder:
         result = load(source, Path(folder) / "cleared", **options)
-        assert result.path is not None
+        assert result.path is not None  # noqa: S101 - load sets it
         # safetensors maps the file; the mapping outlives its name.
-        from safetensors.torch import load_file as read
+        from safetensors.torch import load_file as read  # noqa: PLC0415 - imports torch
 
         tensors: dict[str, torch.Tensor] = {}
         for file in sorted(result.path.glob("*.safetensors")):

@@ -154,19 +154,19 @@ def backend_of(options: Options, profile: Profile, *, warm: bool = False) -> Bac
     if platform.system() != "Linux":
         raise SandboxError("the native backend needs Linux, and this version has no other")
     if warm:
-        from safe_load.sandbox.backends.warm import WarmBackend
+        from safe_load.sandbox.backends.warm import WarmBackend  # noqa: PLC0415
 
         return WarmBackend(profile, _furniture())
-    from safe_load.sandbox.backends.native import NativeBackend
+    from safe_load.sandbox.backends.native import NativeBackend  # noqa: PLC0415
 
     return NativeBackend(profile)
 
 
 def _furniture() -> Furniture:
     """What loads of every kind want imported, as far as it is installed."""
-    from safe_load.sandbox import runtime
-    from safe_load.sandbox.backends.warm import Furniture
-    from safe_load.worker.detonate import PRELOAD
+    from safe_load.sandbox import runtime  # noqa: PLC0415
+    from safe_load.sandbox.backends.warm import Furniture  # noqa: PLC0415
+    from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415
 
     everything = (*_NEEDED["weights"], *_NEEDED["model"])
     depth = "weights" if set(_NEEDED["model"]) & set(runtime.find(everything).missing) else "model"
@@ -250,7 +250,7 @@ def _size_limit(entry: Entry) -> int:
 
 def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
     """Do with the folder what a trusting user would do."""
-    from safe_load.worker.detonate import PRELOAD
+    from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415 - a table of module names
 
     files = [entry for entry in stock.entries if entry.role in ("weights", "pickle")]
     needed = _NEEDED["weights"] if depth == "weights" else (*_NEEDED["weights"], *_NEEDED["model"])
@@ -280,7 +280,7 @@ def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
 
 
 def _require_installed(distributions: tuple[str, ...]) -> None:
-    from safe_load.sandbox import runtime
+    from safe_load.sandbox import runtime  # noqa: PLC0415
 
     missing = runtime.find((*distributions, *_WELCOME)).missing
     absent = [name for name in distributions if name in missing]

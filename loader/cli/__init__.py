@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command line (default: the process's own) and exit with its code."""
-    from safe_load.cli import terminal
+    from safe_load.cli import terminal  # noqa: PLC0415
 
     terminal.end_on_sigterm()
     sys.exit(exit_code(sys.argv[1:] if args is None else list(args)))
@@ -25,9 +25,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def exit_code(args: list[str]) -> int:
     """Run one command line. Returns its exit code and raises nothing."""
     # Not at the top: `safe_load.cli` is imported by tools that never run a command.
-    import click
-    from safe_load.cli import terminal
-    from safe_load.cli.app import app
+    import click  # noqa: PLC0415
+    from safe_load.cli import terminal  # noqa: PLC0415
+    from safe_load.cli.app import app  # noqa: PLC0415
 
     try:
         code = app.main(args, prog_name="safe-load", standalone_mode=False)
@@ -38,6 +38,6 @@ def exit_code(args: list[str]) -> int:
         return terminal.complain("interrupted", 130)
     except BrokenPipeError:
         return terminal.reader_left()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the border to the shell: explain, and fail closed)
         return terminal.tell(error)
     return code if isinstance(code, int) else 0

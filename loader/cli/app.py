@@ -112,7 +112,7 @@ def app(context: click.Context, version: bool) -> None:
     3 not loadable · 4 sandbox error · 5 limit hit · 130 interrupted
     """
     if version:
-        from safe_load.version import version as installed
+        from safe_load.version import version as installed  # noqa: PLC0415
 
         click.echo(f"safe-load {installed()}")
         context.exit()
@@ -165,7 +165,7 @@ def load(source: str, target: str, export_despite_findings: bool, **flags: Any) 
 @click.option("--no-color", is_flag=True)
 def verify(folder: str, quiet: bool, no_color: bool) -> int:
     """Check a cleared DIR against its manifest. Offline, and without a sandbox."""
-    from safe_load.cli import show
+    from safe_load.cli import show  # noqa: PLC0415
 
     return show.verify(folder, quiet=quiet, color=_color(no_color))
 
@@ -175,7 +175,7 @@ def verify(folder: str, quiet: bool, no_color: bool) -> int:
 @_with(_REPORTS)
 def report(file: str, **flags: Any) -> int:
     """Show a saved report again, in any format. "-" reads it from stdin."""
-    from safe_load.cli import run
+    from safe_load.cli import run  # noqa: PLC0415
 
     settings, outputs = _settings(flags)
     run.check(outputs)
@@ -187,7 +187,7 @@ def report(file: str, **flags: Any) -> int:
 @click.option("--no-color", is_flag=True)
 def doctor(format_: str, no_color: bool) -> int:
     """Build each wall for real, say which stand on this machine and how to get the missing ones."""
-    from safe_load.cli import show
+    from safe_load.cli import show  # noqa: PLC0415
 
     return show.doctor(as_json=format_ == "json", color=_color(no_color))
 
@@ -201,7 +201,7 @@ def profiles(action: str, name: str | None, format_: str, no_color: bool) -> int
     """List the profiles, or show NAME's effective values."""
     if (action == "show") != (name is not None):
         raise click.UsageError("say `profiles list` or `profiles show NAME`")
-    from safe_load.cli import show
+    from safe_load.cli import show  # noqa: PLC0415
 
     if name is None:
         return show.profile_list(as_json=format_ == "json", color=_color(no_color))
@@ -218,7 +218,7 @@ def _open(
     target: str | None = None,
     export_despite_findings: bool = False,
 ) -> int:
-    from safe_load.cli import run
+    from safe_load.cli import run  # noqa: PLC0415
 
     settings, outputs = _settings(flags, sources, export_despite_findings)
     return run.open_sources(sources, settings, outputs, Path(target) if target else None)
@@ -227,8 +227,8 @@ def _open(
 def _settings(
     flags: dict[str, Any], sources: Sequence[str] = (), export_despite_findings: bool = False
 ) -> tuple[Settings, Outputs]:
-    from safe_load import settings
-    from safe_load.cli import run, terminal
+    from safe_load import settings  # noqa: PLC0415
+    from safe_load.cli import run, terminal  # noqa: PLC0415
 
     output, reports, config = flags.pop("output"), flags.pop("reports"), flags.pop("config", None)
     named = {key.rstrip("_").replace("_", "-"): value for key, value in flags.items()}

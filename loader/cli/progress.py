@@ -34,8 +34,8 @@ def watched(*, quiet: bool) -> bool:
 @contextmanager
 def shown(source: str, *, color: bool) -> Iterator[Callable[[Progress], None]]:
     """A line for each running stage of one source, gone when the block ends."""
-    from rich import progress as bars
-    from rich.console import Console
+    from rich import progress as bars  # noqa: PLC0415 (60 ms that only a watched run pays)
+    from rich.console import Console  # noqa: PLC0415
 
     console = Console(stderr=True, markup=False, highlight=False, emoji=False, no_color=not color)
     tasks: dict[str, TaskID] = {}

@@ -86,8 +86,8 @@ def complain(sentence: str, code: int) -> int:
 
 def tell(error: Exception) -> int:
     """Explain an exception on stderr. Returns its exit code; 4 for one that nobody planned."""
-    from safe_load.errors import SafeLoadError
-    from safe_load.profiles import ProfileError
+    from safe_load.errors import SafeLoadError  # noqa: PLC0415 (msgspec, not needed for --help)
+    from safe_load.profiles import ProfileError  # noqa: PLC0415
 
     if os.environ.get("SAFE_LOAD_DEBUG"):
         for line in "".join(traceback.format_exception(error)).splitlines():

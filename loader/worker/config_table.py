@@ -179,7 +179,9 @@ def render(whole: dict[str, Any]) -> str:
         return json.dumps(value, separators=(",", ":"))
 
     def lines(table: dict[str, Any]) -> str:
-        return "{\n" + ",\n".join(f"{line(key)}:{line(value)}" for key, value in table.items()) + "\n}"
+        return (
+            "{\n" + ",\n".join(f"{line(key)}:{line(value)}" for key, value in table.items()) + "\n}"
+        )
 
     parts = [
         f"{line(key)}:{lines(value) if isinstance(value, dict) else line(value)}"
