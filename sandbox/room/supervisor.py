@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from safe_load.sandbox.kernel import namespaces, netlink, process
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
 from safe_load.sandbox.room import cell
-from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed
+from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
 from safe_load.sandbox.room.recorder import Channel, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
 from safe_load.sandbox.room.watch import Watch, others
@@ -241,7 +241,7 @@ class _Supervision:
             notification = listener.receive()
             if notification is not None:
                 self._decide(listener, notification)
-            if not poll.poll(0):
+            if not poll.poll(0) or self._watch.wait_s == 0:
                 return
 
     def _decide(self, listener: Listener, call: Notification) -> None:
@@ -307,7 +307,7 @@ class _Supervision:
             finally:
                 os.close(pidfd)
             with duplicate:
-                args["type"] = socket.SocketKind(duplicate.type).name
+                args["type"] = socket_type(caller, (duplicate.type,), 0)
                 where = (target["address"], target["port"])
                 if name == "connect":
                     self._sinkhole.redirect(duplicate, where)
