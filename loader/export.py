@@ -50,6 +50,7 @@ class Staging:
         self._descriptor = descriptor
         self._made = made
         self._outputs: dict[str, int] = {}
+        self._digests: dict[str, tuple[int, int, str]] = {}
         self._published = False
 
     @classmethod
@@ -98,6 +99,7 @@ class Staging:
     def discard(self, name: str) -> None:
         """Remove an output that turned out to be of no use."""
         os.close(self._outputs.pop(name))
+        self._digests.pop(name, None)
         (self.path / name).unlink()
 
     def write(self, name: str, data: bytes) -> None:
@@ -108,12 +110,23 @@ class Staging:
             while view:
                 view = view[os.write(descriptor, view) :]
 
+    def digest_outputs(self) -> None:
+        """Hash what is there so far. `publish` would do it; this can be done while others work."""
+        names = [name for name in self._outputs if name not in self._digests]
+        digests = sha256_files([self.path / name for name in names])
+        for name in names:
+            self._digests[name] = (*self._state(name), digests[self.path / name])
+
+    def _state(self, name: str) -> tuple[int, int]:
+        """Size and time of the last change of an output."""
+        status = os.fstat(self._outputs[name])
+        return status.st_size, status.st_mtime_ns
+
     def publish(
         self,
         make_manifest: Callable[[list[manifest.FileEntry]], bytes],
         *,
         durable: bool = True,
-        threads: int | None = None,
     ) -> list[manifest.FileEntry]:
         """Hash all files, add the manifest that is made of that, and show the folder to the world.
 
@@ -121,11 +134,12 @@ class Staging:
         UsageError when the target was taken meanwhile, LimitHit when the disk is full.
         """
         names = sorted(self._outputs)
-        digests = sha256_files([self.path / name for name in names], threads)
+        for name in names:
+            if name in self._digests and self._digests[name][:2] != self._state(name):
+                del self._digests[name]
+        self.digest_outputs()
         entries = [
-            manifest.FileEntry(
-                name, os.fstat(self._outputs[name]).st_size, digests[self.path / name]
-            )
+            manifest.FileEntry(name, self._digests[name][0], self._digests[name][2])
             for name in names
         ]
         data = make_manifest(entries)

@@ -203,10 +203,16 @@ def open_model(
         with stage(job.name):
             return backend.run(replace(job, trace=trace))
 
+    def read() -> RoomResult:
+        result = run(reading)
+        if staging is not None:
+            staging.digest_outputs()  # nobody is left who could write, and the other room takes longer
+        return result
+
     with ThreadPoolExecutor(3, thread_name_prefix="room") as together:
         try:
             hashing = together.submit(_hash, stock, options, tell)
-            extracting = together.submit(run, reading)
+            extracting = together.submit(read)
             detonating = together.submit(run, trusting)
             return Opened(extracting.result(), detonating.result(), hashing.result())
         except BaseException:
