@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class NativeBackend(Backend):
     def stop(self) -> None:
         for process in tuple(self._running):
             self._stopped.add(process)
-            process.kill()  # its children die with it, and with them every process of the room
+            _let_go(process)
 
     def _converse(self, job: Job, policy: Policy, pipes: Pipes, heard: Heard) -> None:
         """Start the room, say what it shall do, hear it out, see it end."""
@@ -97,8 +98,9 @@ class NativeBackend(Backend):
             try:
                 process.stdin.write(json.dumps(spec).encode() + b"\n")
                 process.stdin.flush()
-            except BrokenPipeError:
-                heard.blame("broken", "the room's interpreter ended before it was told anything")
+            except (BrokenPipeError, ValueError) as error:  # ValueError: stop() closed it
+                if process not in self._stopped:
+                    heard.blame("broken", f"the room's interpreter could not be told anything: {error}")
             hearing.listen(pipes, heard, self.profile, self.patience_s)
             if process in self._stopped:
                 heard.blame("interrupted", "it was stopped")
@@ -124,17 +126,20 @@ def start(entry: str, argument: int, descriptors: tuple[int, ...], output: int) 
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Let go of a room: its lifeline is its standard input. Returns when everything is dead."""
-    if process.stdin is not None:
-        try:
-            process.stdin.close()
-        except BrokenPipeError:
-            pass
+    """Let go of a room. Returns when everything is dead."""
+    _let_go(process)
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:
         process.kill()  # the supervisor dies with the launcher, and everything with the supervisor
         process.wait()
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """A room's lifeline is the standard input of its first process."""
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def specification(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:

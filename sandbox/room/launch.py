@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +24,7 @@ __all__ = ["main", "selftest"]  # selftest: imported while its file can still be
 
 _INSIDE_ROOT, _INSIDE_USER = 0, 1000
 _NOBODY = 65534
+_GRACE_MS = 1000  # the supervisor looks at the lifeline every 25 ms, but not while modules are imported
 
 
 def main(events: int) -> int:
@@ -42,8 +45,23 @@ def main(events: int) -> int:
         process.die_with_parent()
         supervisor.main(spec, channel, identity, partial(root.build, spec))  # never returns
     channel.send(kind="supervisor", pid=child)
+    return see_end(child, lifeline=0)
+
+
+def see_end(supervisor_pid: int, *, lifeline: int) -> int:
+    """Wait until every process inside is dead. When the controller lets go of the lifeline, the
+    supervisor ends the room; if it does not, it is killed. Returns its exit code."""
+    pidfd = os.pidfd_open(supervisor_pid)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(lifeline, select.POLLHUP)
+    if all(descriptor != pidfd for descriptor, _ in poll.poll()):
+        poll.unregister(lifeline)
+        if not poll.poll(_GRACE_MS):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     # The kernel reaps pid 1 only after every other process of its namespace is dead.
-    _, status = os.waitpid(child, 0)
+    _, status = os.waitpid(supervisor_pid, 0)
+    os.close(pidfd)
     return os.waitstatus_to_exitcode(status) & 0xFF
 
 
