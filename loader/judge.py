@@ -1,28 +1,25 @@
 """From what was seen to what it means: events become findings, egress and processes.
 
 Zone: controller. The rules are a table here and lists in profiles/rules/behaviour.toml; each id has
-a section in docs/findings.md.
+a section in docs/findings.md. What the files themselves say is judged in judge_files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safe_load import sandbox
 from safe_load.decoys import Decoys
-from safe_load.formats.escape import visible
 from safe_load.profiles import rules
 from safe_load.report import Egress, Event, Finding, Process, Severity
 
 if TYPE_CHECKING:
-    from safe_load.compare import Difference
-    from safe_load.config_asks import Ask
-    from safe_load.inside import Extracted, ExtractedFile
-    from safe_load.inventory import Inventory
+    from collections.abc import Callable, Iterator, Sequence
 
-_MOST_OF_ONE_KIND = 50
+
 _RESOLVER_PORT = 53
 _WRITES = frozenset(
     "unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat rmdir mknod "
@@ -42,13 +39,15 @@ RULES: dict[str, tuple[Severity, str]] = {
     "SL501": ("low", "A pickle names a callable that is not an ordinary one"),
     "SL502": ("low", "The folder brings Python code"),
     "SL503": ("medium", "A configuration asks for code, a kernel or another repository"),
+    "SL504": ("medium", "A chat template reaches for more than text"),
     "SL505": ("high", "An index points out of the model's folder"),
     "SL506": ("medium", "The file's format carries code"),
     "SL601": ("high", "Loading it gives other weights than its bytes hold"),
     "SL602": ("low", "The file is malformed"),
     "SL603": ("medium", "The file unpacks to far more than it holds"),
 }
-_CODE_FORMATS = {"torchscript": "TorchScript", "keras": "Keras", "hdf5": "Keras or HDF5"}
+#: Python reads its own source to show where a warning came from; ours lies on the stack.
+_OWN = str(Path(sandbox.__file__).resolve().parent) + "/"
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,12 @@ def behaviour(
         findings=list(found.values()),
         egress=sorted([*heard, *filter(None, map(_egress, events))], key=lambda each: each.t),
         processes=[
-            Process(event.t, event.pid, event.ppid, event.args.get("argv") or [str(event.args.get("path"))])
+            Process(
+                event.t,
+                event.pid,
+                event.ppid,
+                event.args.get("argv") or [str(event.args.get("path"))],
+            )
             for event in events
             if event.syscall in ("execve", "execveat")
         ],
@@ -120,7 +124,12 @@ def _judge(event: Event, index: int, context: _Context) -> Iterator[Finding]:
 def _program(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     argv = event.args.get("argv") or [str(event.args.get("path"))]
     command = " ".join(map(str, argv))
-    yield finding("SL101", f"While it was loaded, it tried to run: {command}", str(event.args.get("path")), [index])
+    yield finding(
+        "SL101",
+        f"While it was loaded, it tried to run: {command}",
+        str(event.args.get("path")),
+        [index],
+    )
 
 
 def _connection(event: Event, index: int, _: _Context) -> Iterator[Finding]:
@@ -130,11 +139,20 @@ def _connection(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     family, address, port = target
     if family == "AF_UNIX":
         if address != "/var/run/nscd/socket":  # the C library asks it for names
-            yield finding("SL203", f"It tried to reach the local service {address}", address, [index])
+            yield finding(
+                "SL203", f"It tried to reach the local service {address}", address, [index]
+            )
     elif port == _RESOLVER_PORT:
-        yield finding("SL202", f"It asked the name server {address} for a name", f"{address}:{port}", [index])
+        yield finding(
+            "SL202", f"It asked the name server {address} for a name", f"{address}:{port}", [index]
+        )
     elif port is not None:
-        yield finding("SL201", f"It tried to reach {_endpoint(address, port)}", _endpoint(address, port), [index])
+        yield finding(
+            "SL201",
+            f"It tried to reach {_endpoint(address, port)}",
+            _endpoint(address, port),
+            [index],
+        )
     else:
         yield finding("SL203", f"It tried to reach an address of family {family}", family, [index])
 
@@ -149,7 +167,9 @@ def _redirected(event: Event, index: int, context: _Context) -> Iterator[Finding
     for look_up in (each for each in said if each.protocol == "dns"):
         stolen = context.decoys.stolen(str(look_up.domain).upper())
         if stolen:
-            yield _theft(stolen, f"the name {look_up.domain}, which it looked up", str(look_up.domain), index)
+            yield _theft(
+                stolen, f"the name {look_up.domain}, which it looked up", str(look_up.domain), index
+            )
         yield finding("SL202", f"It looked up {look_up.domain}", str(look_up.domain), [index])
     talk = [each for each in said if each.protocol != "dns"]
     if not talk and (said or event.args.get("type") == "SOCK_DGRAM"):
@@ -157,14 +177,22 @@ def _redirected(event: Event, index: int, context: _Context) -> Iterator[Finding
     where = _endpoint(address, port or 0)
     for each in talk:
         if stolen := context.decoys.stolen(each.payload_preview):
-            yield _theft(stolen, f"what it sent to {each.domain or where}: {each.payload_preview[:300]}", where, index)
+            yield _theft(
+                stolen,
+                f"what it sent to {each.domain or where}: {each.payload_preview[:300]}",
+                where,
+                index,
+            )
     first = max(talk, key=lambda each: each.payload_bytes, default=None)
     whom = f"{first.domain} ({where})" if first and first.domain else where
     if first is None or first.payload_bytes == 0:
         yield finding("SL201", f"It connected to {whom}", where, [index])
     else:
         yield finding(
-            "SL201", f"It sent {first.payload_bytes} bytes to {whom}: {first.payload_preview[:300]}", where, [index]
+            "SL201",
+            f"It sent {first.payload_bytes} bytes to {whom}: {first.payload_preview[:300]}",
+            where,
+            [index],
         )
 
 
@@ -190,6 +218,13 @@ def _socket(event: Event, index: int, _: _Context) -> Iterator[Finding]:
         yield finding("SL203", f"It asked for a socket of family {family}", str(family), [index])
 
 
+def _binding(event: Event, index: int, _: _Context) -> Iterator[Finding]:
+    where = event.args.get("address")
+    if isinstance(where, dict) and where.get("family") in ("AF_INET", "AF_INET6"):
+        place = _endpoint(str(where.get("address")), where.get("port"))
+        yield finding("SL203", f"It tried to wait for connections at {place}", place, [index])
+
+
 def _open(event: Event, index: int, context: _Context) -> Iterator[Finding]:
     path = event.args.get("path")
     if not isinstance(path, str):
@@ -199,7 +234,14 @@ def _open(event: Event, index: int, context: _Context) -> Iterator[Finding]:
         yield from _write(event, index, context)
     elif path in context.decoys.titles:
         title = context.decoys.titles[path]
-        yield finding("SL301", f"It read {title}: a decoy, planted at {path} for who looks there", path, [index])
+        yield finding(
+            "SL301",
+            f"It read {title}: a decoy, planted at {path} for who looks there",
+            path,
+            [index],
+        )
+    elif _matches(path, "libraries") or path.startswith(_OWN):
+        return
     elif _matches(path, "secrets"):
         yield finding("SL301", f"It tried to read {path}. No such file is inside.", path, [index])
     elif not _matches(path, "expected"):
@@ -215,8 +257,12 @@ def _write(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     for label in ("path", "old", "new"):
         path = event.args.get(label)
         if isinstance(path, str) and not _matches(path, "scratch"):
-            severity: Severity = "low" if path.startswith(("/home/user/.cache", "/home/user/.config")) else "medium"
-            yield finding("SL302", f"It tried to change {path} ({event.syscall})", path, [index], severity)
+            severity: Severity = (
+                "low" if path.startswith(("/home/user/.cache", "/home/user/.config")) else "medium"
+            )
+            yield finding(
+                "SL302", f"It tried to change {path} ({event.syscall})", path, [index], severity
+            )
 
 
 def _refused(event: Event, index: int) -> Iterator[Finding]:
@@ -224,7 +270,9 @@ def _refused(event: Event, index: int) -> Iterator[Finding]:
     if event.syscall in calls["ordinary"]:
         return
     severity: Severity = "high" if event.syscall in calls["forbidden"] else "medium"
-    yield finding("SL401", f"It called {event.syscall}, which was refused", event.syscall, [index], severity)
+    yield finding(
+        "SL401", f"It called {event.syscall}, which was refused", event.syscall, [index], severity
+    )
 
 
 _RULE_OF: dict[str, Callable[[Event, int, _Context], Iterator[Finding]]] = {
@@ -239,7 +287,7 @@ _RULE_OF: dict[str, Callable[[Event, int, _Context], Iterator[Finding]]] = {
     "openat": _open,
     "openat2": _open,
     "creat": _write,
-    "bind": lambda *_: iter(()),
+    "bind": _binding,
     "listen": lambda *_: iter(()),
     "accept": lambda *_: iter(()),
     "accept4": lambda *_: iter(()),
@@ -251,66 +299,15 @@ def _matches(path: str, table: str) -> bool:
 
 
 def _egress(event: Event) -> Egress | None:
-    target = _target(event) if event.syscall in ("connect", "sendto", "sendmsg", "sendmmsg") else None
+    target = (
+        _target(event) if event.syscall in ("connect", "sendto", "sendmsg", "sendmmsg") else None
+    )
     if event.decision == "redirected" or target is None or target[0] not in ("AF_INET", "AF_INET6"):
         return None
     _, address, port = target
     data = event.args.get("data") or (event.args.get("message") or {}).get("data") or ""
     protocol = "tcp" if event.syscall == "connect" and port != _RESOLVER_PORT else "udp"
     return Egress(event.t, protocol, address, port, None, str(data), len(str(data)))
-
-
-def content(extracted: Extracted) -> list[Finding]:
-    """Judge what the pickles name and what the files are, whether or not anything happened."""
-    return [found for file in extracted.files for found in _of_file(file)]
-
-
-def _of_file(file: ExtractedFile) -> Iterator[Finding]:
-    dangerous = rules("callables").get("dangerous", {}).get("patterns", ())
-    for named in file.callables[:_MOST_OF_ONE_KIND]:
-        where = f"{file.name}: {named.member or 'pickle'} at byte {named.offset}"
-        bad = any(fnmatchcase(named.name, pattern) for pattern in dangerous)
-        verb = "calls" if named.called else "names"
-        given = f" with {named.arguments}" if named.arguments else ""
-        yield finding(
-            "SL501", f"{visible(file.name)} {verb} {named.name}{given}", where, severity="high" if bad else None
-        )
-    if file.format in _CODE_FORMATS:
-        yield finding("SL506", f"{visible(file.name)} is {_CODE_FORMATS[file.format]}: it holds a program, not only numbers", file.name)
-    if file.status == "bomb":
-        yield finding("SL603", file.reason or f"{visible(file.name)} unpacks to more than its bound", file.name)
-    elif file.status == "not_loadable" and file.reason:
-        yield finding("SL602", file.reason, file.name)
-
-
-def folder(inventory: Inventory, asks: Sequence[Ask]) -> list[Finding]:
-    """Judge what the folder brings besides weights."""
-    found = [
-        finding("SL505", f"{visible(leak)} lies outside of the model's folder", leak.partition(":")[0])
-        for leak in inventory.leaves[:_MOST_OF_ONE_KIND]
-    ]
-    code = [entry.path for entry in inventory.entries if entry.path.endswith((".py", ".pth.py", ".so"))]
-    if inventory.folder and code:
-        shown = ", ".join(map(visible, code[:5])) + (f" and {len(code) - 5} more" if len(code) > 5 else "")
-        found.append(finding("SL502", f"Code files lie beside the weights: {shown}. None of them was run or exported.", code[0]))
-    for ask in asks[:_MOST_OF_ONE_KIND]:
-        found.append(finding(ask.finding, f"{ask.location}: {ask.value} {ask.why}", ask.location, severity=ask.severity))
-    return found
-
-
-def integrity(differences: Sequence[Difference]) -> list[Finding]:
-    """Judge what loading produced against what the bytes say: one finding per file and kind."""
-    groups: dict[tuple[str, str], list[Difference]] = {}
-    for difference in differences:
-        groups.setdefault((difference.file, difference.kind), []).append(difference)
-    return [
-        finding(
-            "SL601",
-            members[0].detail + (f" ({len(members) - 1} more tensors likewise.)" if len(members) > 1 else ""),
-            f"{file}: {members[0].tensor}",
-        )
-        for (file, _), members in groups.items()
-    ]
 
 
 def as_event(raw: Any, started: float) -> Event:

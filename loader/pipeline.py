@@ -13,7 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safe_load import clearing, describing, inventory, judge, manifest, report, rooms, trace
+from safe_load import (
+    clearing,
+    describing,
+    inventory,
+    judge,
+    judge_files,
+    manifest,
+    report,
+    rooms,
+    trace,
+)
 from safe_load.compare import compare
 from safe_load.decoys import Decoys, plant
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError
@@ -84,9 +94,9 @@ def _open(case: _Case, target: Path | None) -> None:
         case.files = describing.files(stock, extracted, opened.digests)
         with case.stage("compare"):
             differences = compare(extracted, detonated)
+        case.findings += judge_files.content(extracted) + judge_files.integrity(differences)
         cleared = clearing.configuration(stock)
-        case.findings += judge.content(extracted) + judge.integrity(differences)
-        case.findings += judge.folder(stock, cleared.asks)
+        case.findings += judge_files.folder(stock, cleared.asks)
         case.notes += [*stock.notes, *cleared.notes, *describing.notes(extracted, detonated)]
         case.tensors = clearing.count(stock, extracted)
         describing.require_loadable(stock, opened, extracted)

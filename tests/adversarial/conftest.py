@@ -1,0 +1,86 @@
+"""Runs every hostile program once, several at a time, before the tests look at what was recorded."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from safe_load.report import Report
+
+HERE = Path(__file__).resolve().parent
+#: "class/name" of every program: one file each, in a folder for each class.
+PROGRAMS = sorted(f"{path.parent.name}/{path.stem}" for path in HERE.glob("*/*.py"))
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one program was, and what came of it. untouched: nothing lies beside or in its folder
+    that was not there before the scan."""
+
+    expect: dict[str, Any]
+    report: Report
+    folder: Path
+    untouched: bool
+
+
+def program(name: str) -> Any:
+    """The module of a program."""
+    return importlib.import_module(f"tests.adversarial.{name.replace('/', '.')}")
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else ""
+        for path in folder.rglob("*")
+    }
+
+
+def _run(name: str, where: Path) -> Ran:
+    from safe_load import pipeline
+    from safe_load.options import Options
+
+    folder = where / "model"
+    folder.mkdir(parents=True)
+    module = program(name)
+    source = module.make(folder)
+    before = _listing(where)
+    report = pipeline.scan(str(source), Options(**getattr(module, "OPTIONS", {})))
+    return Ran(module.EXPECT, report, folder, before == _listing(where))
+
+
+@pytest.fixture(scope="session")
+def hostile(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Ran]]]:
+    """The programs that this session asks for, each with what will come of it."""
+    root = tmp_path_factory.mktemp("hostile")
+    # Whatever outlives its room becomes a child of this process.
+    assert ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    wanted = {
+        item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")
+    }
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield {name: pool.submit(_run, name, root / name) for name in PROGRAMS if name in wanted}
+
+
+@pytest.fixture(scope="session")
+def survivors(hostile: dict[str, Future[Ran]]) -> list[str]:
+    """The processes that are left when every program has had its turn."""
+    for future in hostile.values():
+        future.exception()
+    return [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]

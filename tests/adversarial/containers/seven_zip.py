@@ -1,0 +1,15 @@
+"""Class: unknown container. A checkpoint in a 7z archive (nullifAI): not opened, not called clean."""
+
+from pathlib import Path
+
+from tests.adversarial.craft import shell, trapped, write, zipped
+
+EXPECT = {"outcome": "not_loadable", "finding": "SL602"}
+
+
+def make(folder: Path) -> Path:
+    return write(
+        folder,
+        "pytorch_model.bin",
+        b"7z\xbc\xaf\x27\x1c\x00\x04" + zipped(trapped(shell(folder)))[:200],
+    )

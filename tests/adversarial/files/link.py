@@ -1,0 +1,17 @@
+"""Class: write outside. A link in the scratch folder to a file outside, then a write through it."""
+
+from pathlib import Path
+
+from tests.adversarial.craft import checkpoint, run
+
+EXPECT = {"path": "/home/user/.profile", "finding": "SL302", "severity": "medium"}
+
+
+def make(folder: Path) -> Path:
+    source = """
+import os
+os.symlink('/home/user', '/tmp/home')
+os.chdir('/tmp/home')
+open('.profile', 'w').write('x')
+"""
+    return checkpoint(folder, run(source))

@@ -1,0 +1,11 @@
+"""Class: write outside. The shell's start-up file."""
+
+from pathlib import Path
+
+from tests.adversarial.craft import checkpoint, run
+
+EXPECT = {"path": "/home/user/.bashrc", "finding": "SL302", "severity": "medium"}
+
+
+def make(folder: Path) -> Path:
+    return checkpoint(folder, run("open('/home/user/.bashrc', 'a').write('x')"))

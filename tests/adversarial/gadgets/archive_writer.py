@@ -1,0 +1,11 @@
+"""Class: gadget. gzip writes a file where the shell looks."""
+
+from pathlib import Path
+
+from tests.adversarial.craft import call, checkpoint
+
+EXPECT = {"path": "/home/user/.bashrc", "finding": "SL501", "severity": "medium"}
+
+
+def make(folder: Path) -> Path:
+    return checkpoint(folder, call("gzip:open", "/home/user/.bashrc", "wb"))

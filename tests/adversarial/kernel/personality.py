@@ -1,0 +1,11 @@
+"""Class: kernel. Turns address randomisation off."""
+
+from pathlib import Path
+
+from tests.adversarial.craft import checkpoint, system_call
+
+EXPECT = {"syscall": "personality", "finding": "SL401", "severity": "high"}
+
+
+def make(folder: Path) -> Path:
+    return checkpoint(folder, system_call(135))

@@ -1,0 +1,11 @@
+"""Class: opcode. A dotted name walks from an innocent module to os.system."""
+
+from pathlib import Path
+
+from tests.adversarial.craft import TOUCHED, checkpoint, shell
+
+EXPECT = {"argv": TOUCHED, "finding": "SL501"}
+
+
+def make(folder: Path) -> Path:
+    return checkpoint(folder, shell(folder, "logging:os.system"))

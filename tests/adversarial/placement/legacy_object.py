@@ -1,0 +1,15 @@
+"""Class: payload in a legacy stream. The fourth, the object itself."""
+
+from pathlib import Path
+
+from tests.adversarial.craft import TOUCHED, honest, saved, shell, write
+
+EXPECT = {"argv": TOUCHED, "finding": "SL501"}
+
+
+def make(folder: Path) -> Path:
+    data = saved(honest(), legacy=True)
+    cut = data.index(b"\x80\x02}q", data.index(b"little_endian"))
+    return write(
+        folder, "model.pt", data[:cut] + b"\x80\x04" + shell(folder) + b"0" + data[cut + 2 :]
+    )

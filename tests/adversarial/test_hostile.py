@@ -1,0 +1,133 @@
+"""Every hostile program is rejected, with evidence that names what it tried, and nothing got out.
+
+A program is one file in a folder for its class: its docstring names the class, `make(folder)` writes
+the model and returns what to open, EXPECT is the evidence that the report must hold.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.adversarial.conftest import PROGRAMS, Ran, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from safe_load.report import Finding, Report
+
+_KEYS = {
+    "argv",
+    "address",
+    "port",
+    "domain",
+    "data",
+    "path",
+    "syscall",
+    "finding",
+    "severity",
+    "detail",
+    "outcome",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_is_rejected_with_evidence_and_leaves_nothing_behind(
+    name: str, hostile: dict[str, Future[Ran]]
+) -> None:
+    ran = hostile[name].result()
+    expect = {key: _filled(item, ran) for key, item in ran.expect.items()}
+    assert ran.report.outcome == expect.get("outcome", "rejected"), _told(ran.report)
+    missing = {
+        key: item for key, item in expect.items() if not _EVIDENCE[key](ran.report, item, expect)
+    }
+    assert not missing, _told(ran.report)
+    assert ran.untouched, "something was written outside of the room"
+
+
+def test_no_process_outlives_its_room(survivors: list[str]) -> None:
+    assert survivors == []
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_says_what_class_it_is_of_and_what_must_be_found(name: str) -> None:
+    module = program(name)
+    assert module.__doc__.startswith("Class: ")
+    assert module.EXPECT
+    assert module.EXPECT.keys() <= _KEYS
+
+
+def _filled(item: object, ran: Ran) -> Any:
+    """The evidence with this run's paths in it."""
+    if isinstance(item, str):
+        return item.replace("{canary}", str(ran.folder.parent / "canary")).replace(
+            "{folder}", str(ran.folder)
+        )
+    return [_filled(part, ran) for part in item] if isinstance(item, list) else item
+
+
+def _ran(report: Report, argv: list[str], _: object) -> bool:
+    # A shell by its path or its name; glibc 2.38's system() puts "--" before the command.
+    ran = [[Path(process.argv[0]).name, *process.argv[1:]] for process in report.processes]
+    return any(
+        fnmatchcase(" ".join(word for word in words if word != "--"), " ".join(argv))
+        for words in ran
+    )
+
+
+def _findings(report: Report, ident: str, expect: dict[str, Any]) -> Iterator[Finding]:
+    order = ["low", "medium", "high", "critical"]
+    least = order.index(expect.get("severity", "low"))
+    for found in report.findings:
+        if (
+            found.id == ident
+            and order.index(found.severity) >= least
+            and expect.get("detail", "") in found.detail
+        ):
+            yield found
+
+
+def _paths(report: Report) -> Iterator[str]:
+    for event in report.recording.events:
+        yield from (str(event.args[key]) for key in ("path", "old", "new") if key in event.args)
+        for key in ("to", "address"):
+            if isinstance(event.args.get(key), dict):
+                yield str(event.args[key].get("address"))
+
+
+_EVIDENCE: dict[str, Callable[[Report, Any, dict[str, Any]], bool]] = {
+    "argv": _ran,
+    "address": lambda report, address, expect: any(
+        egress.address == address and egress.port == expect.get("port", egress.port)
+        for egress in report.egress
+    ),
+    "port": lambda report, port, _: any(egress.port == port for egress in report.egress),
+    "domain": lambda report, domain, _: any(egress.domain == domain for egress in report.egress),
+    "data": lambda report, data, _: any(data in egress.payload_preview for egress in report.egress),
+    "path": lambda report, path, _: any(fnmatchcase(found, path) for found in _paths(report)),
+    "syscall": lambda report, name, _: any(
+        event.syscall == name and event.decision == "denied" for event in report.recording.events
+    ),
+    "finding": lambda report, ident, expect: any(_findings(report, ident, expect)),
+    "severity": lambda *_: True,  # of the finding
+    "detail": lambda *_: True,  # of the finding
+    "outcome": lambda *_: True,  # see above
+}
+
+
+def _told(report: Report) -> str:
+    """What the report holds, for whoever must find out why a test failed."""
+    lines = [f"{report.outcome}: {report.outcome_detail}"]
+    lines += [
+        f"{found.id} {found.severity} {found.detail} {found.evidence}" for found in report.findings
+    ]
+    lines += [f"{process.argv}" for process in report.processes]
+    lines += [f"{egress}" for egress in report.egress]
+    lines += [
+        f"{event.syscall} {event.args} {event.decision}" for event in report.recording.events[:40]
+    ]
+    return "\n".join([*lines, *report.notes])
