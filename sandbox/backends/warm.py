@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from safe_load.profiles import Profile
@@ -36,6 +37,7 @@ class Furniture:
     entries: tuple[str, ...]
     preload: tuple[str, ...]
     distributions: tuple[str, ...]
+    modules: tuple[Path, ...] = ()
 
     def serves(self, job: Job) -> bool:
         """Whether the room can do this job."""
@@ -45,7 +47,7 @@ class Furniture:
             and set(job.distributions) <= set(self.distributions)
             and len(job.outputs) <= MOST_OUTPUTS
             and all(bind.target.startswith(f"{_MODEL}/") for bind in job.files)
-            and not job.modules
+            and set(job.modules) <= set(self.modules)
         )
 
 
@@ -137,7 +139,14 @@ class WarmBackend(NativeBackend):
 
     def _base_job(self) -> Job:
         wanted = self._furniture
-        return Job("warm", wanted.entries[0], {}, wanted.preload, wanted.distributions)
+        return Job(
+            "warm",
+            wanted.entries[0],
+            {},
+            wanted.preload,
+            wanted.distributions,
+            modules=wanted.modules,
+        )
 
     def _order(
         self, spec: dict[str, Any], pipes: Pipes, lifeline: int, outputs: tuple[int, ...]
