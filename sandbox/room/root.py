@@ -62,7 +62,9 @@ def build(spec: dict[str, Any]) -> None:
     # After the folders: some of these lie on them, as a venv's packages do on the standard library.
     for path in spec["covered"]:
         if os.path.isdir(_STAGE + path):
-            cover = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "1m"}, _NOTHING)
+            cover = mounts.new_filesystem(
+                "tmpfs", {"mode": "0755", "size": "1m"}, _NOTHING | mounts.RDONLY
+            )
             mounts.attach(cover, _STAGE + path)
     for tree, target in devices + files:
         _make_file(_STAGE + target, "")
