@@ -7,6 +7,7 @@ writes result and output. Every line has a type, every pipe a bound, and the fir
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +111,17 @@ def listen(pipes: Pipes, heard: Heard, profile: Profile, patience_s: float) -> b
         while (data := _drain(descriptor)) and readers[descriptor](data):
             pass
     return True
+
+
+def ended(pipes: Pipes, seconds: float) -> bool:
+    """Whether the event stream ends within that time; what still comes is thrown away."""
+    deadline = time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(pipes.events, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0:
+        if poll.poll(left * 1000) and not os.read(pipes.events, 1 << 18):
+            return True
+    return False
 
 
 def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomResult:

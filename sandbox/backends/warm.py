@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from safe_load.profiles import Profile
 from safe_load.sandbox.backends import hearing
@@ -27,6 +27,7 @@ from safe_load.sandbox.policy import PolicyError
 from safe_load.sandbox.room.warm import MOST_OUTPUTS
 
 _READY_S = 300.0
+_END_S = 2.0
 _MODEL = "/model"
 
 
@@ -55,15 +56,17 @@ class WarmBackend(NativeBackend):
     """Use it as a context manager. idle_s: the warm room ends by itself after so long without a job;
     the next job makes a new one."""
 
-    def __init__(self, profile: Profile, furniture: Furniture, *, idle_s: float = 120.0) -> None:
-        super().__init__(profile)
+    def __init__(
+        self, profile: Profile, furniture: Furniture, *, idle_s: float = 120.0, patience_s: float = 300.0
+    ) -> None:
+        super().__init__(profile, patience_s=patience_s)
         self._furniture = furniture
         self._idle_s = idle_s
         self._lock = threading.Lock()
         self._room: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._separate = False
-        self._lifelines: set[int] = set()
+        self._stops = 0
 
     def __enter__(self) -> WarmBackend:
         return self
@@ -86,13 +89,14 @@ class WarmBackend(NativeBackend):
             return super().run(job)
         started = time.monotonic()
         heard = Heard(trace=job.trace)
+        stops = self._stops
         try:
             spec = specification(self.profile, self.policy(full=job.trace is not None), job)
-        except PolicyError as error:
+        except (OSError, PolicyError) as error:
             heard.blame("broken", str(error))
             return hearing.conclude(heard, self.profile, self.tier, started)
         spec["files"] = [(str(bind.source), bind.target) for bind in job.files]
-        with hearing.opened() as pipes, self._lifeline() as lifeline:
+        with hearing.opened() as pipes, _lifeline() as (theirs, ours):
             try:
                 with self._lock:
                     self._ready()
@@ -100,7 +104,7 @@ class WarmBackend(NativeBackend):
                         separate = False
                     else:
                         separate = True
-                        self._order(spec, pipes, lifeline, job.outputs)
+                        self._order(spec, pipes, theirs, job.outputs)
             except (OSError, PolicyError) as error:
                 heard.blame("broken", str(error))
                 return hearing.conclude(heard, self.profile, self.tier, started)
@@ -108,13 +112,18 @@ class WarmBackend(NativeBackend):
                 return super().run(job)
             pipes.close_far_ends()
             if not hearing.listen(pipes, heard, self.profile, self.patience_s):
-                self._give_up(lifeline, pipes)
+                ours.close()
+                if not hearing.ended(pipes, _END_S):
+                    self.close()  # a load that does not end takes the whole warm room with it
+            if self._stops != stops:
+                heard.blame("interrupted", "it was stopped")
+                self.close()  # returns when everything inside is dead
         return hearing.conclude(heard, self.profile, self.tier, started)
 
     def stop(self) -> None:
+        self._stops += 1
         super().stop()
-        with self._lock:
-            self._let_go()
+        self.close()
 
     def _ready(self) -> None:
         """Have a warm room. Raises OSError with the reason when there can be none."""
@@ -157,29 +166,24 @@ class WarmBackend(NativeBackend):
             descriptors = [file, far["events"], far["result"], far["output"], lifeline, *outputs]
             socket.send_fds(self._line, [b"job"], descriptors)
 
-    @contextmanager
-    def _lifeline(self) -> Iterator[int]:
-        """The end of a pipe for the room to hold: when the other end closes, the room dies."""
-        theirs, ours = os.pipe()
-        try:
-            yield theirs
-        finally:
-            os.close(theirs)
-            os.close(ours)
-
-    def _give_up(self, lifeline: int, pipes: Pipes) -> None:  # noqa: ARG002
-        """A load that cannot be believed any more takes the whole warm room with it."""
-        with self._lock:
-            self._let_go()
-
     def _let_go(self) -> None:
         if self._line is not None:
             self._line.close()
             self._line = None
         if self._room is not None:
-            self._room.kill()  # broker, zygote and every load die one with the other
-            end(self._room)
+            end(self._room)  # the broker ends when its line does, after zygote and loads are dead
             self._room = None
+
+
+@contextmanager
+def _lifeline() -> Iterator[tuple[int, IO[bytes]]]:
+    """The end of a pipe for a load to hold, and ours: when ours closes, the load dies."""
+    theirs, ours = os.pipe()
+    try:
+        with open(ours, "wb", buffering=0) as handle:
+            yield theirs, handle
+    finally:
+        os.close(theirs)
 
 
 @contextmanager

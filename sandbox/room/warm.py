@@ -42,18 +42,29 @@ def main(control: int) -> int:
         line.send(json.dumps({"error": launch.explain(error)}).encode())
         return 1
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if os.fork() == 0:
+    zygote = os.fork()
+    if zygote == 0:
         line.close()
         ours.close()
         process.die_with_parent()
         _zygote(base, theirs, identity, walls)
     theirs.close()
-    ready, _ = _receive(ours)
+    try:
+        _serve(line, ours)
+    finally:
+        # Reaped only when every process of its namespace is dead: then everything is.
+        os.kill(zygote, signal.SIGKILL)
+        os.waitpid(zygote, 0)
+    return 0
+
+
+def _serve(line: socket.socket, zygote: socket.socket) -> None:
+    ready, _ = _receive(zygote)
     line.send(ready)
-    while _wait(line, ours):
+    while _wait(line, zygote):
         order, descriptors = _receive(line)
         if not order:
-            return 0
+            return
         try:
             spec = _read(os.dup(descriptors[0]))
             descriptors.append(root.assemble(spec["files"], _STAGE))
@@ -61,10 +72,9 @@ def main(control: int) -> int:
             channel = Channel(descriptors[1])
             channel.send(kind="end", status="broken", reason=f"the model's files cannot be shown: {error}")
         else:
-            _send(ours, order, descriptors)
+            _send(zygote, order, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-    return 0
 
 
 def _wait(line: socket.socket, zygote: socket.socket) -> bool:
