@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safe_load.errors import NotLoadable
+from safe_load.errors import NotLoadable, SandboxError
 from safe_load.formats.escape import visible
 from safe_load.report import FileInfo
 
@@ -36,6 +36,8 @@ def require_loadable(stock: Inventory, opened: Opened, extracted: Extracted) -> 
     for entry in stock.weights:
         file = read.get(entry.path)
         if file is None:
+            if trouble is None:
+                raise SandboxError(f"what read the weights did not account for {visible(entry.path)}")
             continue
         if file.status in ("not_loadable", "bomb") and (
             trouble is None or isinstance(trouble, NotLoadable)

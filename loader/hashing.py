@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -40,16 +41,20 @@ def sha256_files(
     paths: Iterable[Path],
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    deadline: float | None = None,
 ) -> dict[Path, str]:
     """The SHA-256 of each regular file, in hex, in the order given.
 
     threads: how many files at a time; one per usable core when None. progress: called with the
-    bytes just hashed, by one thread at a time. Raises OSError as `open_regular` does.
+    bytes just hashed, by one thread at a time. deadline: of time.monotonic(). Raises OSError as
+    `open_regular` does, TimeoutError past the deadline; what `progress` raises ends it too.
     """
     wanted = list(dict.fromkeys(paths))
     lock = Lock()
 
     def report(count: int) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError("hashing took longer than it may")
         if progress is not None:
             with lock:
                 progress(count)

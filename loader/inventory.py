@@ -50,9 +50,14 @@ _SKIPPED_FOLDERS = frozenset({".git", ".cache", "__pycache__", ".svn", ".hg"})
 Role = Literal["weights", "pickle", "other", "text"]
 
 
+#: The real file, its size, its device and inode.
+_Found = tuple[Path, int, tuple[int, int]]
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One file. path: relative to the source, with slashes; place: the real file behind it.
+    """One file. path: relative to the source, with slashes; place: the real file behind it;
+    identity: its device and inode, so that no other file can take its place later.
 
     role: "weights" is exported (as `export`), "pickle" is opened and judged, "other" is looked into
     for what it really is, "text" is only shown to the room, because a load may read it.
@@ -61,6 +66,7 @@ class Entry:
     path: str
     place: Path
     size: int
+    identity: tuple[int, int]
     role: Role
     export: str | None = None
 
@@ -79,6 +85,11 @@ class Inventory:
     def named(self, path: str) -> Entry | None:
         """The entry at that relative path."""
         return next((entry for entry in self.entries if entry.path == path), None)
+
+    @property
+    def loaded(self) -> tuple[Entry, ...]:
+        """The files that a trusting user would open."""
+        return tuple(entry for entry in self.entries if entry.role in ("weights", "pickle"))
 
     @property
     def weights(self) -> tuple[Entry, ...]:
@@ -113,7 +124,8 @@ def take(source: str) -> Inventory:
     _check(source, place, status)
     name = path.name
     export = f"{_CANONICAL.get(_stem(name), _stem(name))}.safetensors"
-    entry = Entry(name, place, status.st_size, "weights", export)
+    identity = status.st_dev, status.st_ino
+    entry = Entry(name, place, status.st_size, identity, "weights", export)
     return Inventory(source, folder=False, entries=(entry,))
 
 
@@ -145,8 +157,8 @@ def _folder(source: str, path: Path) -> Inventory:
     findings = _Findings()
     roles = _roles(source, found, findings)
     entries = [
-        Entry(name, place, size, *roles.get(name, _unnamed(name)))
-        for name, (place, size) in sorted(found.items())
+        Entry(name, place, size, identity, *roles.get(name, _unnamed(name)))
+        for name, (place, size, identity) in sorted(found.items())
     ]
     if not any(entry.role == "weights" for entry in entries):
         raise NotLoadable(
@@ -160,7 +172,7 @@ def _unnamed(name: str) -> tuple[Role, None]:
     return ("text" if _extension(name) in _TEXT else "other"), None
 
 
-def _walk(source: str, root: Path) -> Iterator[tuple[str, tuple[Path, int]]]:
+def _walk(source: str, root: Path) -> Iterator[tuple[str, _Found]]:
     """(relative path, (real file, size)) of every file below root."""
     # A hub cache keeps the files in blobs/, beside snapshots/, and links to them.
     blobs = root.parent.parent / "blobs" if root.parent.name == "snapshots" else None
@@ -191,7 +203,7 @@ def _walk(source: str, root: Path) -> Iterator[tuple[str, tuple[Path, int]]]:
                 place = _resolve(source, name, place, root, blobs)
             status = place.stat()
             _check(f"{source}/{name}", place, status)
-            yield name, (place, status.st_size)
+            yield name, (place, status.st_size, (status.st_dev, status.st_ino))
 
 
 def _resolve(source: str, name: str, link: Path, root: Path, blobs: Path | None) -> Path:
@@ -207,7 +219,7 @@ def _resolve(source: str, name: str, link: Path, root: Path, blobs: Path | None)
 
 
 def _roles(
-    source: str, found: dict[str, tuple[Path, int]], findings: _Findings
+    source: str, found: dict[str, _Found], findings: _Findings
 ) -> dict[str, tuple[Role, str | None]]:
     """What part each file plays, folder by folder; a file that is not named here is "other"."""
     roles: dict[str, tuple[Role, str | None]] = {}
@@ -266,7 +278,7 @@ def _parts(names: list[str], shards: set[str]) -> dict[str, tuple[Role, str | No
 
 
 def _indexed(
-    source: str, prefix: str, found: dict[str, tuple[Path, int]], findings: _Findings
+    source: str, prefix: str, found: dict[str, _Found], findings: _Findings
 ) -> set[str]:
     """The shards that the indexes of one folder name. Raises NotLoadable for one that is missing."""
     shards: set[str] = set()
@@ -275,7 +287,7 @@ def _indexed(
             name = f"{prefix}{base}.{extension}.index.json"
             if name not in found:
                 continue
-            for shard in sorted(_read_index(source, name, *found[name])):
+            for shard in sorted(_read_index(source, name, *found[name][:2])):
                 if "/" in shard or "\\" in shard or shard in ("", ".", ".."):
                     findings.leaves.append(f"{name}: {shard}")
                 elif prefix + shard not in found:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from safe_load import sandbox
 from safe_load.decoys import Decoys
+from safe_load.formats.escape import visible
 from safe_load.profiles import rules
 from safe_load.report import Egress, Event, Finding, Process, Severity
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _RESOLVER_PORT = 53
+_SHOWN = 300  # characters of what was run or sent that a finding quotes; the record has more
 _WRITES = frozenset(
     "unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat rmdir mknod "
     "mknodat truncate chmod fchmodat fchmodat2 chown fchownat lchown utime utimes utimensat futimesat".split()
@@ -71,12 +73,26 @@ def finding(
     return Finding(ident, severity or usual, title, detail, location, list(evidence))
 
 
+_Heard = tuple[Egress, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class _Context:
-    """What the sinkhole heard, and what was planted for the worker to find."""
+    """heard: by address and port, what the sinkhole heard, each with the decoys that are in it;
+    decoys: what was planted for the worker to find."""
 
-    heard: Sequence[Egress]
+    heard: dict[tuple[str, int | None], list[_Heard]]
     decoys: Decoys
+
+
+def _context(heard: Sequence[Egress], decoys: Decoys) -> _Context:
+    """Each conversation is searched for decoys once, however many calls led to it."""
+    by_target: dict[tuple[str, int | None], list[_Heard]] = {}
+    for each in heard:
+        said = (each.domain or "").upper() if each.protocol == "dns" else each.payload_preview
+        found = (each, tuple(decoys.stolen(said)))
+        by_target.setdefault((each.address, each.port), []).append(found)
+    return _Context(by_target, decoys)
 
 
 def behaviour(
@@ -84,9 +100,15 @@ def behaviour(
 ) -> Behaviour:
     """Judge recorded events, what the sinkhole heard, and whether a decoy is in it. Repeated equal
     findings become one, with all their evidence."""
-    context = _Context(heard, decoys or Decoys())
+    context = _context(heard, decoys or Decoys())
+    judged_targets: set[tuple[str, int | None]] = set()
     found: dict[tuple[str, str], Finding] = {}
     for index, event in enumerate(events):
+        target = _target(event) if event.decision == "redirected" else None
+        if target is not None and event.syscall == "connect":
+            if target[1:] in judged_targets:
+                continue  # what was said there is told already
+            judged_targets.add(target[1:])
         for judged in _judge(event, index, context):
             key = (judged.id, judged.detail)
             if key in found:
@@ -109,6 +131,29 @@ def behaviour(
     )
 
 
+def record(dropped: int) -> list[Finding]:
+    """Judge a record that could not keep everything: who makes that many different calls hides
+    something in them, or might."""
+    if not dropped:
+        return []
+    return [
+        finding(
+            "SL401",
+            f"It made {dropped:,} more calls than the record keeps: what was in them is not known",
+            "the record",
+        )
+    ]
+
+
+def account(opened: Sequence[str], accounted: Sequence[str]) -> list[Finding]:
+    """Judge whether the worker that opened the files says of each what came of it. Ours does; one
+    that was taken over may say nothing."""
+    return [
+        finding("SL601", f"What opened {visible(name)} was kept from saying what came of it", name)
+        for name in sorted(set(opened) - set(accounted))
+    ]
+
+
 def _judge(event: Event, index: int, context: _Context) -> Iterator[Finding]:
     rule = _RULE_OF.get(event.syscall)
     if event.decision == "redirected":
@@ -123,7 +168,7 @@ def _judge(event: Event, index: int, context: _Context) -> Iterator[Finding]:
 
 def _program(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     argv = event.args.get("argv") or [str(event.args.get("path"))]
-    command = " ".join(map(str, argv))
+    command = visible(" ".join(map(str, argv)), _SHOWN)
     yield finding(
         "SL101",
         f"While it was loaded, it tried to run: {command}",
@@ -163,40 +208,40 @@ def _redirected(event: Event, index: int, context: _Context) -> Iterator[Finding
     if target is None:
         return
     _, address, port = target
-    said = [each for each in context.heard if (each.address, each.port) == (address, port)]
-    for look_up in (each for each in said if each.protocol == "dns"):
-        stolen = context.decoys.stolen(str(look_up.domain).upper())
+    said = context.heard.get((address, port), [])
+    for look_up, stolen in (each for each in said if each[0].protocol == "dns"):
         if stolen:
             yield _theft(
                 stolen, f"the name {look_up.domain}, which it looked up", str(look_up.domain), index
             )
         yield finding("SL202", f"It looked up {look_up.domain}", str(look_up.domain), [index])
-    talk = [each for each in said if each.protocol != "dns"]
-    if not talk and (said or event.args.get("type") == "SOCK_DGRAM"):
+    talk = [each for each in said if each[0].protocol != "dns"]
+    silent = event.syscall == "connect" and event.args.get("type") == "SOCK_DGRAM"
+    if not talk and (said or silent):
         return  # connecting a datagram socket sends nothing: the resolver does it to sort addresses
     where = _endpoint(address, port or 0)
-    for each in talk:
-        if stolen := context.decoys.stolen(each.payload_preview):
+    for each, stolen in talk:
+        if stolen:
             yield _theft(
                 stolen,
-                f"what it sent to {each.domain or where}: {each.payload_preview[:300]}",
+                f"what it sent to {each.domain or where}: {each.payload_preview[:_SHOWN]}",
                 where,
                 index,
             )
-    first = max(talk, key=lambda each: each.payload_bytes, default=None)
+    first = max((each for each, _ in talk), key=lambda each: each.payload_bytes, default=None)
     whom = f"{first.domain} ({where})" if first and first.domain else where
     if first is None or first.payload_bytes == 0:
         yield finding("SL201", f"It connected to {whom}", where, [index])
     else:
         yield finding(
             "SL201",
-            f"It sent {first.payload_bytes} bytes to {whom}: {first.payload_preview[:300]}",
+            f"It sent {first.payload_bytes} bytes to {whom}: {first.payload_preview[:_SHOWN]}",
             where,
             [index],
         )
 
 
-def _theft(stolen: list[str], where: str, location: str, index: int) -> Finding:
+def _theft(stolen: Sequence[str], where: str, location: str, index: int) -> Finding:
     detail = f"It stole {' and '.join(stolen)}: the decoy's mark is in {where}"
     return finding("SL301", detail, location, [index], "critical")
 

@@ -95,6 +95,10 @@ def _open(case: _Case, target: Path | None) -> None:
         with case.stage("compare"):
             differences = compare(extracted, detonated)
         case.findings += judge_files.content(extracted) + judge_files.integrity(differences)
+        if opened.detonation.status == "ok":
+            case.findings += judge.account(
+                [entry.path for entry in stock.loaded], [file.name for file in detonated.files]
+            )
         cleared = clearing.configuration(stock)
         case.findings += judge_files.folder(stock, cleared.asks)
         case.notes += [*stock.notes, *cleared.notes, *describing.notes(extracted, detonated)]
@@ -157,7 +161,7 @@ class _Case:
         self.behaviour = judge.behaviour(
             self.recording.events, opened.heard(self.started), self.decoys
         )
-        self.findings += self.behaviour.findings
+        self.findings += self.behaviour.findings + judge.record(self.recording.dropped)
         self.resources = opened.resources()
         tier = opened.detonation.tier
         self.sandbox = SandboxInfo(backend, runtime, tier, self.profile.name, opened.walls())

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,7 +41,7 @@ MODEL = "/model"
 _EXTRACT, _DETONATE = "safe_load.worker.extract:main", "safe_load.worker.detonate:main"
 #: Bytes of each tensor that both rooms digest, so that a load which edits weights is seen.
 FINGERPRINT = 256 << 10
-#: A file may be written larger than it was read: views are written out, headers are padded.
+#: What may be written for each byte that was read, and besides.
 _GROWTH, _HEADER = 4, 128 << 20
 _NEEDED = {"weights": ("torch", "numpy", "safetensors"), "model": ("transformers", "tokenizers")}
 #: Shown where installed: what tokenizers and processors of common models import.
@@ -172,7 +173,7 @@ def _furniture() -> Furniture:
     depth = "weights" if set(_NEEDED["model"]) & set(runtime.find(everything).missing) else "model"
     _require_installed(_NEEDED["weights"])
     needed = everything if depth == "model" else _NEEDED["weights"]
-    return Furniture((_DETONATE, _EXTRACT), PRELOAD[depth], (*needed, *_WELCOME))
+    return Furniture((_DETONATE,), PRELOAD[depth], (*needed, *_WELCOME), light=(_EXTRACT,))
 
 
 def depth_of(stock: Inventory, options: Options) -> str:
@@ -209,13 +210,16 @@ def open_model(
             staging.digest_outputs()  # nobody is left who could write, and the other room takes longer
         return result
 
+    ended = Event()
+    deadline = time.monotonic() + backend.profile.limits.timeout
     with ThreadPoolExecutor(3, thread_name_prefix="room") as together:
         try:
-            hashing = together.submit(_hash, stock, options, tell)
+            hashing = together.submit(_hash, stock, options, tell, deadline, ended)
             extracting = together.submit(read)
             detonating = together.submit(run, trusting)
             return Opened(extracting.result(), detonating.result(), hashing.result())
         except BaseException:
+            ended.set()
             backend.stop()  # or leaving this block would wait for the rooms' time limits
             raise
 
@@ -225,6 +229,8 @@ def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
     opened = [entry for entry in stock.entries if entry.role != "text"]
     outputs: list[int] = []
     files = []
+    # One bound for all outputs: views are written out, headers are padded, and no more than that.
+    limit = sum(entry.size for entry in stock.weights) * _GROWTH + _HEADER
     for entry in opened:
         file: dict[str, object] = {
             "path": f"{MODEL}/{entry.path}",
@@ -232,7 +238,7 @@ def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
             "output": None,
         }
         if staging is not None and entry.export is not None:
-            file |= {"output": len(outputs), "size_limit": _size_limit(entry)}
+            file |= {"output": len(outputs), "size_limit": limit}
             outputs.append(staging.open_output(entry.export))
         files.append(file)
     callables = profiles.rules("callables")["allowed"]
@@ -241,29 +247,23 @@ def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
         entry=_EXTRACT,
         argument={
             "files": files,
+            "total_limit": limit,
             "callables": [*callables["names"], *callables["modules"]],
             "fingerprint_budget": FINGERPRINT,
         },
         files=_binds(opened),
         outputs=tuple(outputs),
-        output_limit=max(map(_size_limit, opened), default=0),
+        output_limit=limit,
     )
-
-
-def _size_limit(entry: Entry) -> int:
-    return entry.size * _GROWTH + _HEADER
 
 
 def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
     """Do with the folder what a trusting user would do."""
     from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415 - a table of module names
 
-    files = [entry for entry in stock.entries if entry.role in ("weights", "pickle")]
+    files = stock.loaded
     needed = _NEEDED["weights"] if depth == "weights" else (*_NEEDED["weights"], *_NEEDED["model"])
     _require_installed(needed)
-    numbers_only = depth == "weights" and all(
-        entry.path.endswith(".safetensors") for entry in files
-    )
     return Job(
         name="detonate",
         entry=_DETONATE,
@@ -276,8 +276,8 @@ def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
             "folder": MODEL,
             "fingerprint_budget": FINGERPRINT,
         },
-        # Torch takes seconds to import; a file that claims to be safetensors hardly needs it.
-        preload=() if numbers_only else PRELOAD[depth],
+        # Also for safetensors, whose library imports torch: what an import opens is not the model's doing.
+        preload=PRELOAD[depth],
         distributions=(*needed, *_WELCOME),
         files=_binds(stock.entries),
         planted=decoys.files,
@@ -297,11 +297,18 @@ def _require_installed(distributions: tuple[str, ...]) -> None:
 
 
 def _binds(entries: tuple[Entry, ...] | list[Entry]) -> tuple[Bind, ...]:
-    return tuple(Bind(entry.place, f"{MODEL}/{entry.path}") for entry in entries)
+    return tuple(Bind(entry.place, f"{MODEL}/{entry.path}", entry.identity) for entry in entries)
 
 
-def _hash(stock: Inventory, options: Options, tell: Callable[[Progress], None]) -> dict[str, str]:
-    """SHA-256 of every file; {} when it was not asked for."""
+def _hash(
+    stock: Inventory,
+    options: Options,
+    tell: Callable[[Progress], None],
+    deadline: float,
+    ended: Event,
+) -> dict[str, str]:
+    """SHA-256 of every file; {} when it was not asked for. Raises LimitHit past the deadline, and
+    ends early when `ended` is set."""
     if not options.hash:
         return {}
     total = sum(entry.size for entry in stock.entries)
@@ -309,11 +316,16 @@ def _hash(stock: Inventory, options: Options, tell: Callable[[Progress], None]) 
 
     def count(size: int) -> None:
         nonlocal done, shown
+        if ended.is_set():
+            raise TimeoutError("the load has ended")
         done += size
         if time.monotonic() - shown > 0.1:
             shown = time.monotonic()
             tell(Progress("inventory", "progress", done, total))
 
     places: dict[str, Path] = {entry.path: entry.place for entry in stock.entries}
-    digests = sha256_files(places.values(), progress=count)
+    try:
+        digests = sha256_files(places.values(), progress=count, deadline=deadline)
+    except TimeoutError as error:
+        raise LimitHit(f"time limit: {error}; --no-hash leaves it out") from error
     return {path: digests[place] for path, place in places.items()}

@@ -26,7 +26,7 @@ _SILENT = frozenset(
 )
 #: The worker's line to the supervisor has this number while the filter is installed: its reads and
 #: writes come before anyone could answer for them.
-CONTROL_DESCRIPTOR = 700
+CONTROL_DESCRIPTOR = 1000
 _OCI_ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 
 

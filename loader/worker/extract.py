@@ -7,6 +7,7 @@ of any size. Every name and number that is returned is hostile.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from safe_load.worker import export, layout, safetensors_input, sniff, walk
@@ -32,18 +33,24 @@ def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Read each file and, where it has an output, write a complete safetensors file to it.
 
     argument: {"files": [{"path", "name", "output": index in `outputs` or null, "size_limit": bytes
-    of the output}], "callables": patterns of ordinary callables (see callables.Allowlist),
+    of the output}], "total_limit": bytes of all outputs together, "callables": patterns of ordinary callables (see callables.Allowlist),
     "fingerprint_budget": bytes to digest of each tensor, 0 for none}. Returns {"files": [...]}; a
     file that is not "ok" leaves its output empty. Raises OSError when a file cannot be opened or
     an output cannot be written, nothing for what a file holds.
     """
     allowlist = Allowlist(argument.get("callables", ()))
     budget = int(argument.get("fingerprint_budget", 0))
-    return {"files": [_extract(file, outputs, allowlist, budget) for file in argument["files"]]}
+    left = int(argument.get("total_limit", sys.maxsize))
+    results = []
+    for file in argument["files"]:
+        results.append(_extract(file, outputs, allowlist, budget, left))
+        if file.get("output") is not None:
+            left -= os.fstat(outputs[file["output"]]).st_size
+    return {"files": results}
 
 
 def _extract(
-    file: dict[str, Any], outputs: Sequence[int], allowlist: Allowlist, budget: int
+    file: dict[str, Any], outputs: Sequence[int], allowlist: Allowlist, budget: int, left: int
 ) -> dict[str, Any]:
     ledger = Ledger(allowlist)
     output = None if file.get("output") is None else outputs[file["output"]]
@@ -55,7 +62,7 @@ def _extract(
     }
     result |= {"tensors": [], "tied": [], "callables": [], "metadata": {}, "notes": []}
     source = FileSource(os.open(file["path"], os.O_RDONLY | os.O_CLOEXEC))
-    limit = file.get("size_limit") or max(_LEAST_LIMIT, _GROWTH * source.size)
+    limit = min(left, file.get("size_limit") or max(_LEAST_LIMIT, _GROWTH * source.size))
     try:
         plan = _read(source, limit, ledger, result)
         if not plan.entries:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _STREAM_LIMIT = 256 << 20
 _TRACED = b'{"kind":"call",'
+_MOST_CONTAINERS = 1_000_000  # objects and arrays of a result: each takes up to 200 bytes here
 _OUTPUT_LIMIT = 64 << 10
 _STATUSES = ("ok", "crashed", "limit", "broken", "interrupted")
 _EXHAUSTED = ("memory", "disk")
@@ -166,6 +167,9 @@ def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomR
 
 def _said(heard: Heard) -> dict[str, Any] | None:
     """What came down the result's pipe. It is the untrusted side's: bounded in size, any JSON."""
+    if heard.result.count(b"{") + heard.result.count(b"[") > _MOST_CONTAINERS:
+        heard.blame("crashed", "it said more than anyone would: the result has too many parts")
+        return None
     try:
         said = msgspec.json.decode(bytes(heard.result))
     except (msgspec.DecodeError, RecursionError):

@@ -10,17 +10,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from safe_load.profiles import Profile
 
 Status = Literal["ok", "crashed", "limit", "broken", "interrupted"]
 
 
 @dataclass(frozen=True)
 class Bind:
-    """One regular file of the host that the room shows read-only at `target` (absolute)."""
+    """One regular file of the host that the room shows read-only at `target` (absolute).
+
+    identity: the device and inode that it must still be when the room is built."""
 
     source: Path
     target: str
+    identity: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,9 +132,10 @@ class RoomResult:
 
 
 class Backend(ABC):
-    """Builds rooms. `name` and `runtime` are what the report shows."""
+    """Builds rooms. `name` and `runtime` are what the report shows; `profile` bounds every room."""
 
     name: str
+    profile: Profile
     runtime: str | None = None
 
     @abstractmethod

@@ -145,16 +145,17 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
 def specification(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
     """Everything that a room is told but its descriptors' numbers; see safe_load.sandbox.room."""
     parts = runtime.find(job.distributions)
-    files = [(str(bind.source), bind.target) for bind in job.files]
-    files += [(str(module), f"{runtime.MODULES}/{module.name}") for module in job.modules]
+    files = [(str(bind.source), bind.target, bind.identity) for bind in job.files]
+    files += [(str(module), f"{runtime.MODULES}/{module.name}", None) for module in job.modules]
+    files += [(source, target, None) for source, target in parts.files]
     folders = sorted({str(Path(bind.target).parent) for bind in job.files})
-    sources = [source for source, _ in (*files, *parts.folders, *parts.files)]
+    sources = [str(source) for source, *_ in (*files, *parts.folders)]
     return {
         "stage": job.name,
         "walls": profile.walls,
         "separate_user": all(_readable_by_all(source) for source in sources),
         "folders": parts.folders,
-        "files": [*parts.files, *files],
+        "files": files,
         "covered": parts.covered,
         "empty": [runtime.SITE, runtime.MODULES, *folders],
         "links": parts.links,

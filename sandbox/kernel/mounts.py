@@ -6,6 +6,7 @@ root afterwards, so no path of the host is resolved twice.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 
@@ -28,9 +29,16 @@ def make_private() -> None:
     libc.call("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
 
 
-def clone(source: str, attributes: int, *, recursive: bool = False) -> int:
+def clone(
+    source: str,
+    attributes: int,
+    *,
+    recursive: bool = False,
+    identity: tuple[int, int] | None = None,
+) -> int:
     """A descriptor of a detached bind mount of `source` (file or folder) with `attributes` set.
-    recursive: with everything that is mounted below it."""
+    recursive: with everything that is mounted below it. identity: the device and inode that it must
+    be, or OSError is raised."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
     path = os.fsencode(source)
     try:
@@ -40,6 +48,11 @@ def clone(source: str, attributes: int, *, recursive: bool = False) -> int:
         # kernel would otherwise uncover what a more privileged user hid (mount_namespaces(7)).
         recursive = True
         tree = libc.syscall("open_tree", _AT_FDCWD, path, flags | _AT_RECURSIVE)
+    if identity is not None:
+        status = os.fstat(tree)
+        if (status.st_dev, status.st_ino) != tuple(identity):
+            os.close(tree)
+            raise OSError(errno.ESTALE, f"{source} is not the file that it was a moment ago")
     set_attributes(tree, attributes, recursive=recursive)
     return tree
 

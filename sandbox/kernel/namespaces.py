@@ -30,6 +30,12 @@ def unshare(*names: str) -> None:
     libc.call("unshare", flags)
 
 
+def join(namespace: int, name: str) -> None:
+    """Enter a namespace of that name, given as an open file of /proc/PID/ns (setns(2)). A pid
+    namespace is entered by the children only; it may be the caller's own, or one below that."""
+    libc.call("setns", namespace, FLAGS[name])
+
+
 def map_ids(pid: int, uids: list[tuple[int, int]], gids: list[tuple[int, int]]) -> None:
     """Write the (inside, outside) ids of the new user namespace of `pid`.
 

@@ -16,7 +16,7 @@ from typing import Any
 from safe_load.sandbox.kernel.seccomp import Memory
 
 PATH_LIMIT = 4096
-_ARGV_LIMIT, _ARGV_BYTES = 64, 1024
+_ARGV_LIMIT, _ARGV_BYTES = 64, 4096  # words, and bytes of all of them
 _DATA_LIMIT = 256
 _UIO_MAXIOV = 1024  # what the kernel takes of longer arrays
 _AT_FDCWD = -100
@@ -83,10 +83,15 @@ def vector(caller: Caller, args: tuple[int, ...], index: int) -> list[str]:
     """A NULL-terminated array of strings, as in argv."""
     raw = caller.memory.read(args[index], 8 * _ARGV_LIMIT)
     words: list[str] = []
+    left = _ARGV_BYTES
     for (pointer,) in struct.iter_unpack("=Q", raw[: len(raw) & ~7]):
         if pointer == 0:
             break
-        word = caller.memory.string(pointer, _ARGV_BYTES)
+        if left <= 0:
+            words.append("...")
+            break
+        word = caller.memory.string(pointer, left)
+        left -= len(word or b"") + 1
         words.append("?" if word is None else text(word))
     return words
 

@@ -45,7 +45,7 @@ class Recorder:
         self._limit = limit
         self._seen: dict[str, int] = {}
         self._counts: list[int] = []
-        self._bytes = 0
+        self._budgets: dict[str, list[int]] = {}
         self._conversations = 0
         self._traced = 0
         self._syscalls: dict[str, list[int]] = {}
@@ -77,12 +77,13 @@ class Recorder:
         if index is not None:
             self._counts[index] += 1
             return
-        share = 2 if decision == "allowed" else 1
-        if len(self._counts) * share >= self._limit or self._bytes * share >= _MOST_BYTES:
+        budget = self._budget_of(syscall, decision)
+        if budget[0] >= self._limit // 4 or budget[1] >= _MOST_BYTES // 4:
             self.dropped += 1
             self.complete = False
             return
-        self._bytes += len(key)
+        budget[0] += 1
+        budget[1] += len(key)
         self._seen[key] = len(self._counts)
         self._counts.append(1)
         self._channel.send(
@@ -97,6 +98,17 @@ class Recorder:
             decision=decision,
             errno=errno,
         )
+
+    def _budget_of(self, syscall: str, decision: str) -> list[int]:
+        """[events, bytes] told of calls of one kind. Each kind has a quarter of the record, so that a
+        flood of one cannot wash away what another shows."""
+        if syscall in ("execve", "execveat"):
+            kind = "programs"
+        elif syscall in ("connect", "sendto", "sendmsg", "sendmmsg"):
+            kind = "network"
+        else:
+            kind = "allowed" if decision == "allowed" else "refused"
+        return self._budgets.setdefault(kind, [0, 0])
 
     def trace(self, **call: Any) -> None:
         """One line of the call-by-call trace of level "full"."""

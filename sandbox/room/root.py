@@ -44,7 +44,8 @@ def build(spec: dict[str, Any]) -> None:
     # Clone every source while the host's tree is still in view: _STAGE may hide some of them.
     folders = [(mounts.clone(source, readonly), target) for source, target in spec["folders"]]
     files = [
-        (mounts.clone(source, readonly | mounts.NOEXEC), target) for source, target in spec["files"]
+        (mounts.clone(source, readonly | mounts.NOEXEC, identity=identity), target)
+        for source, target, identity in spec["files"]
     ]
     devices = [
         (mounts.clone(f"/dev/{name}", mounts.NOSUID | mounts.NOEXEC), f"/dev/{name}")
@@ -95,11 +96,13 @@ def furnish(spec: dict[str, Any], model: int) -> None:
     _attach_own(spec["limits"], "")
 
 
-def assemble(files: list[tuple[str, str]], stage: str) -> int:
+def assemble(files: list[tuple[str, str, tuple[int, int] | None]], stage: str) -> int:
     """A detached mount of a folder that shows exactly these files, read-only. files: (source on the
-    host, target below MODEL). Done where the host's files can be seen; `stage` is a folder there."""
+    host, target below MODEL, device and inode that it must be). Done where the host's files can be seen; `stage` is a folder there."""
     flags = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
-    clones = [(mounts.clone(source, flags), target) for source, target in files]
+    clones = [
+        (mounts.clone(source, flags, identity=identity), target) for source, target, identity in files
+    ]
     folder = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "16m"}, _NOTHING)
     mounts.attach(folder, stage)
     for tree, target in clones:

@@ -113,7 +113,7 @@ class Sinkhole:
         for descriptor, conversation in list(self._conversations.items()):
             if final:
                 self._hear(descriptor)
-            if final or conversation.heard < late:
+            if descriptor in self._conversations and (final or conversation.heard < late):
                 self._end(descriptor)
         for key, conversation in list(self._datagrams.items()):
             if final or conversation.heard < late:
@@ -135,7 +135,7 @@ class Sinkhole:
         key = (family, protocol, port)
         if key in self._ports:
             return
-        if len(self._ports) >= _MOST_LISTENERS or port == 0:
+        if port == 0 or (len(self._ports) >= _MOST_LISTENERS and port != _DNS):
             raise OSError(errno.ECONNREFUSED, "too many ports")
         sock = socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
         sock.setblocking(False)

@@ -1,97 +1,129 @@
 """A warm room: heavy imports once, inside the walls, before any model is near; one fork per load.
 
-Two processes. The *broker* has left the host's namespaces but still sees the host's files: it turns
-each load's files into one detached mount. The *zygote* lives in a root of its own, without files of
-the host and without a network, imports what the jobs need, and never runs a job itself: for each
-load it forks a child that leaves for fresh namespaces and goes on as a cold room does. A child is
-used once. The zygote keeps one thread and no filter, as a fork takes over only that.
+Three processes. The *broker* has left the host's namespaces but still sees the host's files: it turns
+each load's files into one detached mount. Two *zygotes* live in a root of their own, without files of
+the host and without a network, and never run a job themselves: for each load one of them forks a
+child that leaves for fresh namespaces and goes on as a cold room does. A child is used once. The
+heavy zygote has imported what most jobs need; the light one has not, and serves the jobs that need
+none of it, because what a process has imported is paid for at each fork and at each end. A zygote
+keeps one thread and no filter, as a fork takes over only that.
 """
 
 from __future__ import annotations
 
 import array
+import importlib
 import json
 import os
 import select
 import signal
 import socket
-import time
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
-from safe_load.sandbox.kernel import namespaces, process
+from safe_load.sandbox.kernel import memory, namespaces, process
 from safe_load.sandbox.room import cell, launch, root, supervisor
 from safe_load.sandbox.room.recorder import Channel
 
 #: What comes with each order, in this order; the job's outputs follow.
 DESCRIPTORS = ("spec", "events", "result", "output", "lifeline")
 MOST_OUTPUTS = 200  # SCM_RIGHTS takes 253 descriptors at a time (unix(7))
+#: The orders, each for one zygote.
+LIGHT, HEAVY = b"light", b"heavy"
+IDLE = 75  # the exit code of a warm room that had nothing to do for long enough
+_READY = b'{"ready":true}'
 _STAGE = "/tmp"  # noqa: S108 - a mount point in the broker's own mount namespace
+
+_Walls = list[tuple[str, bool, str]]
 
 
 def main(control: int) -> int:
-    """The broker: serve orders until the controller lets go, or the zygote has been idle."""
+    """The broker: serve orders until the controller lets go, a zygote has ended, or nothing has
+    been asked for long enough. Returns when every process of the warm room is dead."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     line = socket.socket(fileno=control)
     _, (spec_file,) = _receive(line)
     base = _read(spec_file)
-    walls: list[tuple[str, bool, str]] = []
+    walls: _Walls = []
     try:
         identity = launch.enter_namespaces(lambda *wall: walls.append(wall), separate=base["separate_user"])
     except OSError as error:
         line.send(json.dumps({"error": launch.explain(error)}).encode())
         return 1
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    lines = {order: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for order in (LIGHT, HEAVY)}
     zygote = os.fork()
     if zygote == 0:
         line.close()
-        ours.close()
+        for ours, _ in lines.values():
+            ours.close()
         process.die_with_parent()
-        _zygote(base, theirs, identity, walls)
-    theirs.close()
+        _zygotes(base, {order: theirs for order, (_, theirs) in lines.items()}, identity, walls)
+    for _, theirs in lines.values():
+        theirs.close()
     try:
-        _serve(line, ours)
+        return _broker(line, {order: ours for order, (ours, _) in lines.items()}, base["idle"])
     finally:
         # Reaped only when every process of its namespace is dead: then everything is.
         os.kill(zygote, signal.SIGKILL)
         os.waitpid(zygote, 0)
-    return 0
 
 
-def _serve(line: socket.socket, zygote: socket.socket) -> None:
-    ready, _ = _receive(zygote)
-    line.send(ready)
-    while _wait(line, zygote):
+def _broker(line: socket.socket, zygotes: dict[bytes, socket.socket], idle_s: float) -> int:
+    """Pass orders on, each to its zygote, until nothing is left to do. Returns the exit code."""
+    for zygote in zygotes.values():
+        ready, _ = _receive(zygote)
+        if ready != _READY:
+            line.send(ready)
+            return 1
+    line.send(_READY)
+    lifelines: set[int] = set()  # of the loads that still run
+    while (reason := _wait(line, zygotes, lifelines, idle_s)) is None:
         order, descriptors = _receive(line)
         if not order:
-            return
+            return 0
+        named = dict(zip(DESCRIPTORS, descriptors, strict=False))
+        lifelines.add(os.dup(named["lifeline"]))
         try:
-            spec = _read(os.dup(descriptors[0]))
+            spec = _read(os.dup(named["spec"]))
             descriptors.append(root.assemble(spec["files"], _STAGE))
         except OSError as error:
-            channel = Channel(descriptors[1])
+            channel = Channel(named["events"])
             channel.send(kind="end", status="broken", reason=f"the model's files cannot be shown: {error}")
         else:
-            _send(zygote, order, descriptors)
+            _send(zygotes[order], order, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+    return reason
 
 
-def _wait(line: socket.socket, zygote: socket.socket) -> bool:
-    """Until there is an order; False when the zygote has ended."""
+def _wait(
+    line: socket.socket, zygotes: dict[bytes, socket.socket], lifelines: set[int], idle_s: float
+) -> int | None:
+    """Until there is an order: None. Otherwise the exit code: IDLE when nothing was to do for idle_s,
+    1 when a zygote has ended. lifelines: those of loads that have ended are closed and removed."""
     poll = select.poll()
-    poll.register(line, select.POLLIN)
-    poll.register(zygote, select.POLLIN)
-    return all(descriptor != zygote.fileno() for descriptor, _ in poll.poll())
+    for end in (line, *zygotes.values()):
+        poll.register(end, select.POLLIN)
+    for lifeline in lifelines:
+        poll.register(lifeline, 0)  # POLLHUP is told anyway
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll(None if lifelines else idle_s * 1000)}
+        if not ready:
+            return IDLE
+        if any(zygote.fileno() in ready for zygote in zygotes.values()):
+            return 1
+        if line.fileno() in ready:
+            return None
+        for lifeline in ready:
+            poll.unregister(lifeline)
+            os.close(lifeline)
+        lifelines -= ready
 
 
-def _zygote(
-    base: dict[str, Any],
-    line: socket.socket,
-    identity: supervisor.Identity,
-    walls: list[tuple[str, bool, str]],
-) -> None:
-    """Import, then fork once per order. Pid 1 of a namespace of its own. Never returns."""
+def _zygotes(
+    base: dict[str, Any], lines: dict[bytes, socket.socket], identity: supervisor.Identity, walls: _Walls
+) -> NoReturn:
+    """Build the root that both share, and become them. The heavy one is pid 1 of their namespace."""
     try:
         namespaces.unshare("mount-namespace")  # the broker goes on seeing the host's files
         root.build(base)
@@ -100,63 +132,117 @@ def _zygote(
         process.dumpable(on=False)
         os.environ.clear()
         os.environ.update(HOME=root.HOME, LANG="C.UTF-8", TMPDIR=root.SCRATCH, USER="user")
-        for entry in base["entries"]:
-            cell.import_job({**base, "entry": entry})
-        line.send(b'{"ready":true}')
+        light = os.fork() == 0
     except BaseException as error:  # noqa: BLE001 - whatever it is, there is no warm room
-        line.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]}).encode())
-        os._exit(1)
+        _complain(lines[LIGHT], error)
+    order, other = (LIGHT, HEAVY) if light else (HEAVY, LIGHT)
+    lines[other].close()
+    line = lines[order]
+    try:
+        if light:
+            process.die_with_parent()
+            for entry in base["light"]:
+                cell.import_job({**base, "entry": entry, "preload": ()})
+        else:
+            for entry in base["entries"]:
+                cell.import_job({**base, "entry": entry})
+                _rehearse(entry)
+            memory.collapse()
+        _require_one_thread()
+        line.send(_READY)
+        _serve(line, identity, walls)
+    except BaseException as error:  # noqa: BLE001 - as above
+        _complain(line, error)
+
+
+def _complain(line: socket.socket, error: BaseException) -> NoReturn:
+    line.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]}).encode())
+    os._exit(1)
+
+
+def _rehearse(entry: str) -> None:
+    """Let the job's module do once what every job of it does, so that what is made on first use is
+    there: a module may have a `rehearse()`. No file of a model is near."""
+    module = importlib.import_module(entry.partition(":")[0])
+    if rehearse := getattr(module, "rehearse", None):
+        rehearse()
+        cell.settle()
+
+
+def _require_one_thread() -> None:
+    """A thread would hold locks that no fork releases, and no other pid namespace could be made."""
+    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    if threads != 1:
+        raise RuntimeError(f"the imports left {threads - 1} threads running, so it cannot be forked")
+
+
+def _serve(line: socket.socket, identity: supervisor.Identity, walls: _Walls) -> NoReturn:
+    """Fork once per order, until the broker is gone.
+
+    A load's event stream stays open here until the kernel has reaped its pid 1: its end tells the
+    controller that everything of this load is dead.
+    """
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    identity = supervisor.Identity(identity.separated, launch.inodes()["pid-namespace"])
     poll = select.poll()
     poll.register(line, select.POLLIN)
-    children: set[int] = set()
-    last = time.monotonic()
+    running: dict[int, tuple[int, int]] = {}  # pidfd -> pid, events
     while True:
-        ready = poll.poll(200 if children else 1000)
-        _reap(children)
-        if ready:
-            order, descriptors = _receive(line)
-            if not order:
-                os._exit(0)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        for pidfd in ready & running.keys():
+            pid, events = running.pop(pidfd)
+            os.waitpid(pid, 0)
+            poll.unregister(pidfd)
+            os.close(pidfd)
+            os.close(events)
+        if line.fileno() not in ready:
+            continue
+        order, descriptors = _receive(line)
+        if not order:
+            os._exit(0)
+        events = descriptors[DESCRIPTORS.index("events")]
+        try:
+            namespaces.unshare("pid-namespace")  # the next child is its pid 1
             child = os.fork()
             if child == 0:
+                for pidfd, (_, others) in running.items():
+                    os.close(pidfd)
+                    os.close(others)
                 line.close()
+                os.close(home)
                 _load(descriptors, identity, walls)
-            children.add(child)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            last = time.monotonic()
-        elif not children and time.monotonic() - last > base["idle"]:
-            os._exit(0)
+            namespaces.join(home, "pid-namespace")
+        except OSError as error:
+            reason = f"the warm room could not be left: {error}"
+            Channel(events).send(kind="end", status="broken", reason=reason)
+            os._exit(1)  # what its next child would be in is not known
+        pidfd = os.pidfd_open(child)
+        running[pidfd] = (child, events)
+        poll.register(pidfd, select.POLLIN)
+        for descriptor in {*descriptors} - {events}:
+            os.close(descriptor)
 
 
-def _load(
-    descriptors: list[int], identity: supervisor.Identity, walls: list[tuple[str, bool, str]]
-) -> None:
-    """One load: fresh namespaces, then the life of a cold room. Never returns."""
+def _load(descriptors: list[int], identity: supervisor.Identity, walls: _Walls) -> NoReturn:
+    """One load, as pid 1 of its namespace: the others too, then the life of a cold room."""
     process.die_with_parent()
     named = dict(zip(DESCRIPTORS, descriptors, strict=False))
     outputs, model = descriptors[len(DESCRIPTORS) : -1], descriptors[-1]
     channel = Channel(named["events"])
     try:
-        spec = _read(os.dup(named["spec"]))
+        spec = _read(named["spec"])
         spec |= {"result": named["result"], "output": named["output"], "outputs": outputs}
         before = launch.inodes()
-        namespaces.unshare(*(name for name in namespaces.FLAGS if name != "user-namespace"))
+        namespaces.unshare(
+            *(name for name in namespaces.FLAGS if name not in ("user-namespace", "pid-namespace"))
+        )
         launch.tell_namespaces(partial(_tell_fresh, channel), before, "")
         for name, stands, detail in walls:
             if name == "user-namespace":
                 channel.wall(name, stands, detail)
-        child = os.fork()
-        if child == 0:
-            process.die_with_parent()
-            os.dup2(named["lifeline"], 0)
-            os.close(named["lifeline"])
-            inside = supervisor.Identity(identity.separated, before["pid-namespace"])
-            supervisor.main(spec, channel, inside, partial(root.furnish, spec, model))
-        for descriptor in {*descriptors} - {named["events"]}:
-            os.close(descriptor)
-        # The end of the event stream tells the controller that everything of this load is dead.
-        os.waitpid(child, 0)
+        os.dup2(named["lifeline"], 0)
+        os.close(named["lifeline"])
+        supervisor.main(spec, channel, identity, partial(root.furnish, spec, model))
     except OSError as error:
         channel.send(kind="end", status="broken", reason=f"the warm room could not be left: {error}")
     finally:
@@ -168,18 +254,8 @@ def _tell_fresh(channel: Channel, name: str, stands: bool, detail: str) -> None:
         channel.wall(name, stands, detail)
 
 
-def _reap(children: set[int]) -> None:
-    while True:
-        try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        children.discard(pid)
-
-
 def _read(descriptor: int) -> dict[str, Any]:
+    """The specification in a file, which is closed."""
     with os.fdopen(descriptor, "rb") as file:
         file.seek(0)
         spec: dict[str, Any] = json.load(file)
@@ -194,4 +270,3 @@ def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
 def _send(line: socket.socket, data: bytes, descriptors: list[int]) -> None:
     rights = array.array("i", descriptors)
     line.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-

@@ -14,6 +14,7 @@ from typing import Any
 
 _INTERVAL_S = 0.025
 _FIELDS = re.compile(rb"^(?:RssAnon|RssShmem|VmPTE):\s+(\d+) kB|^Threads:\s+(\d+)", re.MULTILINE)
+_NO_MEMORY = re.compile(rb"^State:\s+[ZX]", re.MULTILINE)
 _SOCKETS = re.compile(rb"^sockets: used (\d+)")
 #: What one socket's queue can hold: twice net.core.wmem_max as Linux ships it (socket(7)).
 _SOCKET_BYTES = 2 * 212_992
@@ -60,12 +61,28 @@ class Watch:
                     status = file.read(8192)
             except OSError:  # it ended meanwhile
                 continue
+            if _NO_MEMORY.search(status):
+                # A leader that has left while its threads go on shows no memory: they do.
+                status = self._of_a_thread(pid) or status
             for kilobytes, threads in _FIELDS.findall(status):
                 if threads:
                     tasks += int(threads)
                 else:
                     memory += int(kilobytes) << 10
         return memory, tasks
+
+    def _of_a_thread(self, pid: int) -> bytes:
+        """The status of a thread of a process that still has memory; b"" where none has."""
+        folder = f"{self._proc}/{pid}/task"
+        try:
+            for name in os.listdir(folder):  # noqa: PTH208
+                with open(f"{folder}/{name}/status", "rb") as file:
+                    status = file.read(8192)
+                if not _NO_MEMORY.search(status):
+                    return status
+        except OSError:  # it ended meanwhile
+            pass
+        return b""
 
     def _sockets(self) -> int:
         """The sockets of the room's network namespace, AF_UNIX ones included."""
