@@ -66,7 +66,13 @@ def compile_policy(profile: Profile, *, full: bool = False) -> Policy:
 
     names = _system_calls(pyseccomp)
     numbers = {name: number for number, name in names.items()}
-    compiler = pyseccomp.SyscallFilter(pyseccomp.NOTIFY)
+    try:
+        compiler = pyseccomp.SyscallFilter(pyseccomp.NOTIFY)
+    except OSError as error:
+        raise PolicyError(
+            f"this kernel or this libseccomp has no seccomp notifications ({error}): Linux 5.19 and "
+            "libseccomp 2.5 have them"
+        ) from error
     # Another architecture (i386, x32) means another numbering: no rule here fits it.
     compiler.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     traced: dict[str, list[list[tuple[int, int, int]]]] = {}
