@@ -1,0 +1,97 @@
+"""Fixtures of the conformance suite: one room for one promise, for every backend and kind of user.
+
+To prove another backend, add its name to BACKENDS and its factory to controller.py.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import rooms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Backend -> the kinds of user that it is proven for.
+BACKENDS = {
+    "native": rooms.users(),
+    # Which user runs a warm room makes no difference to it but the one that `native` proves.
+    "warm": rooms.users()[:1],
+}
+
+Started = dict[tuple[str, str], rooms.Controller]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Rooms are built on Linux only; the programs are no tests."""
+    return True if platform.system() != "Linux" or collection_path.name == "programs" else None
+
+
+@pytest.fixture(scope="session")
+def _started() -> Iterator[Started]:
+    """Controllers that serve one test after the other: starting Python takes longer than a room."""
+    started: Started = {}
+    yield started
+    for controller in started.values():
+        controller.close()
+
+
+@pytest.fixture(
+    params=[(backend, user) for backend, users in BACKENDS.items() for user in users],
+    ids="-".join,
+)
+def house(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Each backend in turn, as each kind of user."""
+    backend, user = request.param
+    return str(backend), str(user)
+
+
+@pytest.fixture
+def user(house: tuple[str, str]) -> str:
+    """Who builds the rooms: "root", "user" (an ordinary one, in root's tests), "self"."""
+    return house[1]
+
+
+def _controller(house: tuple[str, str]) -> rooms.Controller:
+    backend, user = house
+    return rooms.Controller(rooms.command(user), backend)
+
+
+@pytest.fixture
+def room(house: tuple[str, str], _started: Started) -> rooms.Controller:
+    """A controller that runs jobs, each in a fresh room: `room.run("module:function", {...})`."""
+    controller = _started.get(house)
+    if controller is None or controller.process.poll() is not None:
+        if controller is not None:
+            controller.close()
+        controller = _started[house] = _controller(house)
+    return controller
+
+
+@pytest.fixture
+def shared_path() -> Iterator[Path]:
+    """A folder that every user may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def own_controller(house: tuple[str, str]) -> Iterator[Callable[[], rooms.Controller]]:
+    """Makes controllers of this test's own, to be killed."""
+    made: list[rooms.Controller] = []
+
+    def make() -> rooms.Controller:
+        made.append(_controller(house))
+        return made[-1]
+
+    yield make
+    for controller in made:
+        controller.close()

@@ -1,0 +1,116 @@
+"""A controller in a process of its own: reads jobs as lines of JSON, runs each in a fresh room, and
+answers with one line.
+
+The tests start it as root or as an ordinary user, look at its rooms from outside, and kill it. It
+is a script and not a module, so that any interpreter of the same version can run it:
+
+    python -I controller.py FOLDER_OF_PACKAGES...
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KEPT = 1 << 16  # bytes of each output that the tests get to see
+_MODULES = tuple(sorted((Path(__file__).parent / "programs").glob("*.py")))
+_ENTRY = "anything:run"
+
+
+def main(folders: list[str]) -> None:
+    """Serve until the end of standard input."""
+    for folder in folders:
+        site.addsitedir(folder)  # and not sys.path alone: an editable install is a .pth file
+    import msgspec
+
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _open_to_heirs()
+    for line in sys.stdin.buffer:
+        answer = _run(msgspec.json.decode(line))
+        answers.write(msgspec.json.encode(answer) + b"\n")
+        answers.flush()
+
+
+def _open_to_heirs() -> None:
+    """A secret in a descriptor that any child of a careless controller would inherit."""
+    descriptor = os.memfd_create("secret", 0)
+    os.write(descriptor, os.environb.get(b"SAFE_LOAD_TEST_SECRET", b""))
+
+
+def _run(request: dict[str, Any]) -> dict[str, Any]:
+    from safe_load import profiles
+    from safe_load.sandbox.backends.interface import Bind, Job
+
+    profile = _adapt(profiles.load("strict"), request["profile"])
+    job: dict[str, Any] = request["job"]
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(request["outputs"])]
+        backend = _BACKENDS[request["backend"]](profile, **request["options"])
+        stack.callback(backend.close)
+        stop_after = request["stop_after"]
+        if stop_after is not None:
+            timer = threading.Timer(stop_after, backend.stop)
+            stack.callback(timer.join)
+            stack.callback(timer.cancel)
+            timer.start()
+        result = backend.run(
+            Job(
+                name="conformance",
+                entry=_ENTRY,
+                argument={"entry": job["entry"], "argument": job["argument"]},
+                files=tuple(Bind(Path(source), target) for source, target in job["files"]),
+                outputs=tuple(file.fileno() for file in files),
+                output_limit=job["output_limit"],
+                modules=_MODULES,
+            )
+        )
+        return {"result": result, "outputs": [_look(file) for file in files]}
+
+
+def _look(file: IO[bytes]) -> dict[str, Any]:
+    return {
+        "size": os.fstat(file.fileno()).st_size,
+        "head": os.pread(file.fileno(), _KEPT, 0).hex(),
+    }
+
+
+def _adapt(profile: Any, changes: dict[str, Any]) -> Any:
+    """The profile with some fields changed; those of `limits` and `recording` one by one."""
+    import msgspec
+
+    inner = {
+        name: msgspec.structs.replace(getattr(profile, name), **changes.pop(name))
+        for name in ("limits", "recording")
+        if name in changes
+    }
+    return msgspec.structs.replace(profile, **changes, **inner)
+
+
+def _native(profile: Any, **options: Any) -> Any:
+    from safe_load.sandbox.backends.native import NativeBackend
+
+    return NativeBackend(profile, **options)
+
+
+def _warm(profile: Any, **options: Any) -> Any:
+    from safe_load.sandbox.backends.warm import Furniture, WarmBackend
+
+    return WarmBackend(profile, Furniture((_ENTRY,), (), (), _MODULES), **options)
+
+
+#: Every backend that the suite proves. Another one is one more line here and in conftest.BACKENDS.
+_BACKENDS: dict[str, Callable[..., Any]] = {"native": _native, "warm": _warm}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,66 @@
+"""Reaching for files that are not the worker's."""
+
+# ruff: noqa: PTH211
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import raw
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def look(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Look at each of argument["paths"], and try to read it. What each met."""
+    return {
+        path: [raw.attempt(partial(os.stat, path)), _read_error(path)] for path in argument["paths"]
+    }
+
+
+def _read_error(path: str) -> str:
+    return raw.attempt(lambda: os.close(os.open(path, os.O_RDONLY)))
+
+
+def write(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Create a file in each of argument["folders"], and overwrite each of argument["files"]."""
+    met = {}
+    for folder in argument.get("folders", ()):
+        path = os.path.join(folder, "planted")
+        met[folder] = raw.attempt(lambda: os.close(os.open(path, os.O_WRONLY | os.O_CREAT)))  # noqa: B023
+    for path in argument.get("files", ()):
+        met[path] = raw.attempt(lambda: os.close(os.open(path, os.O_WRONLY)))  # noqa: B023
+    return met
+
+
+def read(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    with open(argument["path"], encoding="utf-8") as file:
+        return {"text": file.read()}
+
+
+def out(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Write to the outputs, which is allowed."""
+    for index, descriptor in enumerate(outputs):
+        os.write(descriptor, f"output {index}".encode())
+    return {}
+
+
+def plant(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Make what an exporter could trip over, where writing is allowed."""
+    return {
+        "device": raw.attempt(lambda: os.mknod("/tmp/device", 0o600 | 0o020000, os.makedev(1, 1))),
+        "executable mapping": raw.attempt(_map_program),
+        "link to the host": raw.attempt(lambda: os.symlink("/etc/shadow", "/tmp/link")),
+        "read the link": raw.attempt(lambda: os.open("/tmp/link", os.O_RDONLY)),
+    }
+
+
+def _map_program() -> None:
+    import mmap
+
+    with open("/tmp/library.so", "w+b") as file:
+        file.write(bytes(4096))
+        file.flush()
+        mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE)

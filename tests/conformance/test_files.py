@@ -1,0 +1,157 @@
+"""The worker sees what the room was given, and writes where it may."""
+
+# ruff: noqa: PTH110
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import rooms
+
+HOSTS = [
+    "/etc/shadow", "/etc/machine-id", "/etc/ssl", "/etc/ssh", "/root", "/home/root", "/var", "/run",
+    "/boot", "/mnt", "/opt", "/srv", "/work", "/proc/1/environ", "/proc/self/environ",
+    "/proc/self/maps", "/proc/self/fd", "/proc/self/root", "/proc/kallsyms", "/proc/cmdline",
+    "/proc/meminfo", "/proc/sys", "/sys/kernel", "/sys/class", "/sys/fs/cgroup", "/dev/kmsg",
+    "/dev/mem", "/dev/tty", "/dev/pts", "/dev/shm", "/dev/zero", "/dev/full", "/dev/fd",
+]  # fmt: skip
+
+
+def test_the_worker_cannot_see_a_file_of_the_host(
+    room: rooms.Controller, shared_path: Path
+) -> None:
+    secret = shared_path / "secret"
+    secret.write_text(rooms.SECRET)
+    host_only = [
+        path
+        for path in ("/etc/os-release", "/etc/debian_version", "/usr/share")
+        if os.path.exists(path)
+    ]
+    paths = [str(secret), __file__, sys.executable, "/usr/bin/env", "/bin/sh", *HOSTS, *host_only]
+    ran = room.run("files:look", {"paths": paths})
+    seen = {path: met for path, met in ran.value.items() if not met[1]}
+    assert seen == {}
+    # What cannot be read but can be found: only what the room itself puts there.
+    found = {path for path, met in ran.value.items() if not met[0]}
+    own = {"/proc/self/environ", "/proc/self/maps", "/proc/self/fd", "/proc/self/root"}
+    assert found - own <= set(map(str, Path(os.__file__).resolve().parents))
+
+
+def test_the_root_cannot_be_listed(room: rooms.Controller) -> None:
+    assert room.run("kernel:look_around").value["root"] == "EACCES"
+
+
+def test_a_look_at_a_file_of_the_host_is_recorded_with_its_path(room: rooms.Controller) -> None:
+    ran = room.run("files:look", {"paths": ["/home/user/../user/.aws/credentials"]})
+    (event,) = ran.events("openat", path="/home/user/.aws/credentials")
+    assert event.args["flags"] == "O_RDONLY"
+
+
+def test_the_models_files_are_shown_read_only(room: rooms.Controller, shared_path: Path) -> None:
+    model = shared_path / "weights.bin"
+    model.write_text("these are weights")
+    model.chmod(0o666)
+    shown = {model: "/model/weights.bin"}
+    assert room.run("files:read", {"path": "/model/weights.bin"}, files=shown).value == {
+        "text": "these are weights"
+    }
+    ran = room.run(
+        "files:write", {"files": ["/model/weights.bin"], "folders": ["/model"]}, files=shown
+    )
+    assert set(ran.value.values()) <= {"EROFS", "EACCES"}
+    assert model.read_text() == "these are weights"
+
+
+def test_a_file_that_only_its_owner_may_read_can_be_opened(
+    room: rooms.Controller, user: str, shared_path: Path
+) -> None:
+    model = shared_path / "weights.bin"
+    model.write_text("mine")
+    if user == "user":
+        os.chown(model, rooms.ORDINARY, rooms.ORDINARY)
+    model.chmod(0o600)
+    ran = room.run(
+        "files:read", {"path": "/model/weights.bin"}, files={model: "/model/weights.bin"}
+    )
+    assert ran.value == {"text": "mine"}
+
+
+def test_only_the_scratch_folder_can_be_written(room: rooms.Controller) -> None:
+    folders = [
+        "/",
+        "/etc",
+        "/home",
+        "/home/user",
+        "/usr",
+        "/usr/lib",
+        "/dev",
+        "/proc",
+        "/sys",
+        "/runtime",
+        "/runtime/site",
+    ]
+    ran = room.run(
+        "files:write", {"folders": [*folders, "/tmp"], "files": ["/etc/hosts", "/dev/urandom"]}
+    )
+    assert ran.value.pop("/tmp") == ""
+    assert set(ran.value.values()) <= {"EROFS", "EACCES", "ENOENT"}, ran.value
+
+
+def test_the_outputs_are_the_only_way_out_for_bytes(room: rooms.Controller) -> None:
+    ran = room.run("files:out", outputs=3)
+    assert ran.outputs == tuple((8, f"output {index}".encode()) for index in range(3))
+    seen = room.run("kernel:look_around", outputs=2)
+    descriptors = {int(number): tuple(kind) for number, kind in seen.value["descriptors"].items()}
+    outputs = seen.value["outputs"]
+    kinds = {number: mode >> 12 for number, (mode, _) in descriptors.items()}
+    character, pipe, file = 0o02, 0o01, 0o10
+    assert kinds.pop(0) == character
+    assert (kinds.pop(1), kinds.pop(2)) == (pipe, pipe)
+    assert [kinds.pop(number) for number in outputs] == [file, file]
+    assert list(kinds.values()) == [pipe]  # what its result goes down
+    assert seen.outputs == ((0, b""), (0, b""))
+
+
+def test_standard_input_is_at_its_end(room: rooms.Controller) -> None:
+    seen = room.run("kernel:look_around").value
+    assert seen["stdin"] == ""
+    assert os.major(seen["descriptors"]["0"][1]) == 1  # /dev/null is 1, 3
+    assert os.minor(seen["descriptors"]["0"][1]) == 3
+
+
+def test_nothing_of_the_callers_environment_is_inside(room: rooms.Controller) -> None:
+    environment = room.run("kernel:look_around").value["environment"]
+    assert set(environment) == {"HOME", "PATH", "LANG", "TMPDIR", "USER"}
+    assert rooms.SECRET not in str(environment)
+
+
+def test_a_secret_of_the_callers_is_not_in_the_workers_memory(room: rooms.Controller) -> None:
+    half = len(rooms.SECRET) // 2
+    argument = {"head": rooms.SECRET[:half], "tail": rooms.SECRET[half:]}
+    assert room.run("kernel:everything", argument).value == {"found": False}
+
+
+def test_the_hosts_name_and_users_are_not_the_rooms(room: rooms.Controller) -> None:
+    seen = room.run("kernel:look_around").value
+    assert seen["name"][1] == "localhost"
+    assert 0 not in seen["ids"]
+    assert seen["pid"] < 10
+
+
+def test_what_is_planted_in_scratch_stays_inert(room: rooms.Controller) -> None:
+    ran = room.run("files:plant")
+    assert ran.value["device"] in ("EPERM", "EACCES")
+    assert ran.value["executable mapping"] in ("EPERM", "EACCES")
+    assert ran.value["link to the host"] == ""
+    assert ran.value["read the link"] == "ENOENT"
+
+
+@pytest.mark.parametrize("how", ["missing", "folder"])
+def test_a_room_whose_files_cannot_be_shown_is_broken(
+    room: rooms.Controller, shared_path: Path, how: str
+) -> None:
+    source = shared_path / "nothing" if how == "missing" else shared_path
+    result = room.run("endings:well", files={source: "/model/weights.bin"}).result
+    assert (result.status, result.value) == ("broken", None)

@@ -1,0 +1,162 @@
+"""The posture of a room at work, collected from outside and compared with the one expected."""
+
+# ruff: noqa: PTH115
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import rooms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXPECTED: dict[str, Any] = json.loads((rooms.HERE / "posture.json").read_text())
+
+
+class Seen:
+    """A room whose worker sleeps, with a thread and a child; `proc` of its processes."""
+
+    def __init__(self, controller: rooms.Controller, model: Path) -> None:
+        controller.start(
+            "kernel:hold", files={model: "/model/w.bin"}, outputs=1, output_limit=16 << 20
+        )
+        self.worker = rooms.sealed_worker(controller)
+        self.below = rooms.descendants(controller.process.pid)
+
+    def all_of(self, name: str) -> list[int]:
+        return [pid for pid, of in self.below.items() if of == name]
+
+
+@pytest.fixture
+def seen(house: tuple[str, str], shared_path: Path) -> Iterator[Seen]:
+    model = shared_path / "w.bin"
+    model.write_bytes(b"weights")
+    backend, user = house
+    controller = rooms.Controller(rooms.command(user), backend)
+    yield Seen(controller, model)
+    controller.close()
+
+
+def status(pid: int, thread: int | None = None) -> dict[str, str]:
+    path = Path(f"/proc/{pid}/status" if thread is None else f"/proc/{pid}/task/{thread}/status")
+    return {
+        name: value.strip()
+        for name, _, value in (line.partition(":") for line in path.read_text().splitlines())
+    }
+
+
+def assert_holds(expected: dict[str, str], found: dict[str, str]) -> None:
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_every_thread_of_the_worker_and_its_children_has_given_up_everything(seen: Seen) -> None:
+    workers = seen.all_of("worker")
+    assert len(workers) == 2
+    threads = [
+        (pid, int(task.name)) for pid in workers for task in Path(f"/proc/{pid}/task").iterdir()
+    ]
+    assert len(threads) == 3
+    for pid, thread in threads:
+        assert_holds(EXPECTED["worker"], status(pid, thread))
+
+
+def test_the_supervisor_keeps_what_it_needs_and_no_more(seen: Seen) -> None:
+    (supervisor,) = seen.all_of("supervisor")
+    assert_holds(EXPECTED["supervisor"], status(supervisor))
+
+
+def test_the_worker_is_a_user_without_rights(seen: Seen, user: str) -> None:
+    expected = {"root": 65534, "user": rooms.ORDINARY, "self": os.geteuid()}[user]
+    found = status(seen.worker)
+    assert found["Uid"].split() == [str(expected)] * 4
+    groups = {"root": "65534", "user": str(rooms.ORDINARY), "self": str(os.getegid())}[user]
+    assert found["Gid"].split() == [groups] * 4
+    if user != "self":
+        assert found["Groups"] == ""
+    assert Path(f"/proc/{seen.worker}/setgroups").read_text().strip() == "deny"
+
+
+def test_the_worker_shares_no_namespace_with_the_host(seen: Seen) -> None:
+    ours = {name: os.readlink(f"/proc/self/ns/{name}") for name in EXPECTED["namespaces"]}
+    theirs = {
+        name: os.readlink(f"/proc/{seen.worker}/ns/{name}") for name in EXPECTED["namespaces"]
+    }
+    assert [name for name in ours if ours[name] == theirs[name]] == []
+
+
+def test_the_worker_has_only_the_descriptors_that_it_was_given(seen: Seen) -> None:
+    assert _descriptors(seen.worker) == EXPECTED["worker descriptors"]
+
+
+def test_the_supervisor_has_only_the_descriptors_that_it_needs(
+    seen: Seen, house: tuple[str, str]
+) -> None:
+    (supervisor,) = seen.all_of("supervisor")
+    if house[1] == "self":  # it is hidden from its own user too: only root can look
+        with pytest.raises(PermissionError):
+            _descriptors(supervisor)
+    else:
+        assert _descriptors(supervisor) == EXPECTED["supervisor descriptors"][house[0]]
+
+
+def _descriptors(pid: int) -> list[str]:
+    found = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return sorted(
+        "pipe" if name.startswith("pipe:") else "output" if name.endswith(" (deleted)") else name
+        for name in found
+    )
+
+
+def test_no_writable_mapping_of_the_worker_can_be_executed(seen: Seen) -> None:
+    maps = Path(f"/proc/{seen.worker}/maps").read_text().splitlines()
+    assert [line for line in maps if "wx" in line.split()[1]] == []
+
+
+def test_the_mounts_are_those_that_are_expected_with_the_flags_that_are_expected(
+    seen: Seen,
+) -> None:
+    wrong = []
+    targets = set()
+    for line in Path(f"/proc/{seen.worker}/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        target, flags = before.split()[4:6]
+        kind = after.split()[0]
+        targets.add(target)
+        kept = ",".join(
+            flag for flag in flags.split(",") if flag in ("ro", "rw", "nosuid", "nodev", "noexec")
+        )
+        rows = [row for row in EXPECTED["mounts"] if re.fullmatch(row[0], target)]
+        if not any(re.fullmatch(row[1], kind) and kept == row[2] for row in rows):
+            wrong.append((target, kind, kept))
+        if kind == "proc":
+            assert {"subset=pid", "hidepid=invisible"} <= set(after.split()[2].split(","))
+    assert wrong == []
+    assert {"/", "/tmp", "/proc", "/dev/null", "/model/w.bin"} <= targets
+
+
+def test_the_limits_are_those_that_are_expected(seen: Seen) -> None:
+    found = {}
+    for line in Path(f"/proc/{seen.worker}/limits").read_text().splitlines()[1:]:
+        soft, hard = line[26:].split()[:2]
+        found[line[:26].strip()] = (soft, hard)
+    for name, most in EXPECTED["limits"].items():
+        for value in found[name]:
+            # 1 more where Linux rounds; less where the machine's own limit is lower.
+            assert value != "unlimited", name
+            assert int(value) <= most + 1, name
+
+
+def test_environment_and_working_directory_are_neutral(seen: Seen) -> None:
+    assert Path(f"/proc/{seen.worker}/environ").read_bytes() == b""
+    assert os.readlink(f"/proc/{seen.worker}/cwd") == "/"
+    assert rooms.SECRET.encode() not in Path(f"/proc/{seen.worker}/cmdline").read_bytes()
+
+
+def test_the_network_namespace_holds_only_loopback(seen: Seen) -> None:
+    lines = Path(f"/proc/{seen.worker}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in lines] == ["lo"]
