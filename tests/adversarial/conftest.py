@@ -65,22 +65,34 @@ def _run(name: str, where: Path) -> Ran:
 
 @pytest.fixture(scope="session")
 def hostile(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    before: set[psutil.Process],
 ) -> Iterator[dict[str, Future[Ran]]]:
     """The programs that this session asks for, each with what will come of it."""
     root = tmp_path_factory.mktemp("hostile")
-    # Whatever outlives its room becomes a child of this process.
-    assert ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    wanted = {
-        item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")
-    }
+    parameters = (
+        item.callspec.params for item in request.session.items if hasattr(item, "callspec")
+    )
+    wanted = {each.get("name") for each in parameters}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield {name: pool.submit(_run, name, root / name) for name in PROGRAMS if name in wanted}
 
 
 @pytest.fixture(scope="session")
-def survivors(hostile: dict[str, Future[Ran]]) -> list[str]:
+def before() -> Iterator[set[psutil.Process]]:
+    """The processes below this one when the first program is about to run."""
+    # Whatever outlives its room becomes a child of this process.
+    kernel = ctypes.CDLL(None)
+    assert kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    yield set(psutil.Process().children(recursive=True))
+    kernel.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+@pytest.fixture(scope="session")
+def survivors(before: set[psutil.Process], hostile: dict[str, Future[Ran]]) -> list[str]:
     """The processes that are left when every program has had its turn."""
     for future in hostile.values():
         future.exception()
-    return [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    left = set(psutil.Process().children(recursive=True)) - before
+    return [f"{process.pid} {process.name()}" for process in left]

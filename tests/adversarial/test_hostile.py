@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
+from safe_load import pipeline
+from safe_load.options import Options
+from safetensors.torch import load_file
 
 from tests.adversarial.conftest import PROGRAMS, Ran, program
+from tests.adversarial.craft import honest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +64,22 @@ def test_it_says_what_class_it_is_of_and_what_must_be_found(name: str) -> None:
     assert module.__doc__.startswith("Class: ")
     assert module.EXPECT
     assert module.EXPECT.keys() <= _KEYS
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name.startswith("tamper/")])
+def test_what_is_exported_despite_tampering_is_what_the_bytes_say(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    source = program(name).make(tmp_path / "model")
+    report = pipeline.load(str(source), tmp_path / "cleared", Options(export_despite_findings=True))
+    if report.export is None:  # it killed its room: then nothing is let out at all
+        assert name == "tamper/report"
+        assert not (tmp_path / "cleared").exists()
+        return
+    tensors = load_file(tmp_path / "cleared" / "model.safetensors")
+    assert tensors.keys() == honest().keys()
+    assert all(torch.equal(tensors[tensor], expected) for tensor, expected in honest().items())
 
 
 def _filled(item: object, ran: Ran) -> Any:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.adversarial.craft import checkpoint, run
 
-EXPECT = {"path": "/home/*", "finding": "SL501", "severity": "high"}
+EXPECT = {"path": "/home/*", "finding": "SL303", "severity": "medium"}
 
 
 def make(folder: Path) -> Path:

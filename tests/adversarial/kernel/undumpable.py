@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.adversarial.craft import ADDRESS, PORT, checkpoint, run
 
-EXPECT = {"syscall": "prctl", "address": ADDRESS, "port": PORT, "finding": "SL201"}
+EXPECT = {"syscall": "prctl", "address": ADDRESS, "port": PORT, "finding": "SL401"}
 
 
 def make(folder: Path) -> Path:

@@ -5,7 +5,6 @@ from pathlib import Path
 from tests.adversarial.craft import checkpoint, run
 
 EXPECT = {"finding": "SL601", "severity": "high", "detail": "weight"}
-TAMPERS = True
 
 
 def make(folder: Path) -> Path:

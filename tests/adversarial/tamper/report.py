@@ -5,7 +5,6 @@ from pathlib import Path
 from tests.adversarial.craft import TOUCHED, checkpoint, run, touch
 
 EXPECT = {"argv": TOUCHED, "finding": "SL501", "severity": "high"}
-TAMPERS = True
 
 
 def make(folder: Path) -> Path:

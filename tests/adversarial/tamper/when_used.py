@@ -5,7 +5,6 @@ from pathlib import Path
 from tests.adversarial.craft import call, honest, members, saved, write, zipped
 
 EXPECT = {"finding": "SL601", "severity": "high", "detail": "weight"}
-TAMPERS = True
 _SOURCE = """type('Weights', (__import__('collections').OrderedDict,), {
     'keys': lambda self: (self['weight'].zero_(), dict.keys(self))[1]})()"""
 
