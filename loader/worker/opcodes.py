@@ -228,8 +228,8 @@ def _put(m: Machine) -> None:
     if not m.stack:
         raise m.malformed("the stack underflows")
     index = m.integer(line, 10)
-    if index < 0:
-        raise m.malformed("a negative PUT")
+    if not 0 <= index < 1 << 63:  # Py_ssize_t
+        raise m.malformed("a PUT out of range")
     m.remember(index)
 
 
