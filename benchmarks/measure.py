@@ -1,18 +1,30 @@
-"""How long a command takes, and how much memory its whole process tree holds at its peak."""
+"""How long something takes, and how much memory its whole process tree holds at its peak."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TICK_S = 0.02
 """Time between two looks at the memory of a process tree, in seconds."""
+TIMEOUT_S = 300.0
+"""What a command may take, in seconds."""
+
+Command = list[str | Path]
 
 
 class CommandFailedError(Exception):
-    """A measured command did not end with 0. The message holds what it printed."""
+    """A measured command did not end as it should, or not in time. The message holds what it printed."""
 
 
 @dataclass
@@ -36,35 +48,67 @@ class Memory:
         return max((self._resident[pid] for pid in others), default=0)
 
 
-def seconds(command: list[str | Path]) -> float:
-    """Wall time of one run from start to end, in seconds. Raises CommandFailedError."""
-    began = time.perf_counter()
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    took = time.perf_counter() - began
-    if done.returncode != 0:
-        raise CommandFailedError(_complaint(command, done.returncode, done.stdout + done.stderr))
-    return took
+@dataclass(frozen=True)
+class Run:
+    """One run of a command. seconds: wall time from start to end."""
+
+    seconds: float
+    code: int
 
 
-def memory(command: list[str | Path], log: Path) -> Memory:
-    """Peak memory of one run and all that it starts, looked at every TICK_S. Raises CommandFailedError.
+def run(
+    command: Command, good: frozenset[int] = frozenset({0}), weigh: Memory | None = None
+) -> Run:
+    """Run a command to its end. Raises CommandFailedError when its exit code is not in `good`.
 
-    Looking slows the run down, so its time is worth nothing. log: holds what the command prints.
+    weigh: takes the peak memory. Looking slows the run down, so its time is then worth little.
     """
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-        peak = Memory(_root=process.pid)
-        known = {process.pid}
-        while process.poll() is None:
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        if weigh is None:
+            output = process.communicate(timeout=TIMEOUT_S)[0]
+        else:
+            with weighing(process.pid, weigh):
+                output = process.communicate(timeout=TIMEOUT_S)[0]
+    except subprocess.TimeoutExpired:
+        raise CommandFailedError(f"took more than {TIMEOUT_S:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    took = time.perf_counter() - began
+    if process.returncode not in good:
+        said = output.decode(errors="replace")[-4000:]
+        shown = " ".join(map(str, command))
+        raise CommandFailedError(f"ended with {process.returncode}\n{shown}\n{said}")
+    return Run(took, process.returncode)
+
+
+@contextmanager
+def weighing(root: int, peak: Memory) -> Iterator[None]:
+    """Within the block, look at the process `root` and all that it starts every TICK_S."""
+    peak._root = root
+    known, done = {root}, threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
             _look(known, peak)
-            time.sleep(TICK_S)
-    if process.returncode != 0:
-        raise CommandFailedError(_complaint(command, process.returncode, log.read_text()))
-    return peak
+            done.wait(TICK_S)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _look(known: set[int], peak: Memory) -> None:
@@ -111,7 +155,7 @@ def _held(pid: int) -> tuple[int, int | None]:
     except OSError:
         return 0, 0
     sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in lines[1:]}
-    return sizes[b"Rss:"], sizes[b"Pss:"]
+    return sizes.get(b"Rss:", 0), sizes.get(b"Pss:", 0)
 
 
 def _maps_torch(pid: int) -> bool:
@@ -119,7 +163,3 @@ def _maps_torch(pid: int) -> bool:
         return b"libtorch" in Path(f"/proc/{pid}/maps").read_bytes()
     except OSError:
         return False
-
-
-def _complaint(command: list[str | Path], code: int, output: str) -> str:
-    return f"{' '.join(map(str, command))}\nended with {code}:\n{output[-4000:]}"

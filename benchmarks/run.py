@@ -1,137 +1,217 @@
-"""make bench: the safe load against the unsafe one that it replaces, on this machine, side by side.
+"""make bench: the safe load against the unsafe one that it replaces, and against scanners, on this
+machine, side by side.
 
-Writes benchmarks/RESULTS.md and exits with 1 when a bound is not met. The bounds are for the file of
-the default size: --quick prints how they stand, but writes and judges nothing.
+Writes benchmarks/RESULTS.md and growth.svg, and exits with 1 when a bound is not met. The bounds are
+for files of the default sizes: --quick prints how they stand, but writes and judges nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import psutil
 from safe_load.profiles.units import parse_size
 
-from benchmarks import measure
-from benchmarks.results import Row, Table, render, verdicts
-from demo import encoder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks import commands, growth, measure, peers, results, scaling, ways
+from benchmarks.commands import COLD_LOAD, COLD_SCAN, SAFE_LOAD, UNSAFE_MODEL, UNSAFE_SAVE
+from benchmarks.warm import Warm
+from benchmarks.ways import Table, side_by_side
 
 HERE = Path(__file__).resolve().parent
-PYTHON = sys.executable
-SAFE_LOAD = Path(sys.executable).parent / "safe-load"
-Command = list[str | Path]
+HASH, WARM_SCAN, WARM_LOAD = "`hashlib.file_digest`", "warm `scan`", "warm `load`"
+WARM_SCAN_NO_HASH = "warm `scan`, hash=False"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured. large, medium: bytes; growth: bytes each; rounds: of each row."""
+
+    large: int
+    medium: int
+    many: int
+    growth: tuple[int, ...]
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where it runs, and the sessions that are measured beside fresh processes; plain: only hashes, so
+    that it never makes a room."""
+
+    work: Path
+    size: Size
+    session: Warm
+    no_hash: Warm
+    plain: Warm
+
+    @property
+    def out(self) -> Path:
+        return self.work / "out"
+
+    @property
+    def scratch(self) -> Path:
+        return self.work / "scratch"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="make bench")
-    parser.add_argument("--size", default="2G", help="size of the torch zip (default 2G)")
+    parser.add_argument("--size", default="2GiB", help="size of the large files (default 2GiB)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each row (default 3)")
-    parser.add_argument(
-        "--quick", action="store_true", help="a small file, one run, under a minute"
-    )
+    parser.add_argument("--quick", action="store_true", help="small files, one run of each row")
     options = parser.parse_args()
-    size = parse_size("256M" if options.quick else options.size)
-    rounds = 1 if options.quick else options.rounds
+    size = Size(
+        large=parse_size(options.size),
+        medium=500 * 10**6,
+        many=200,
+        growth=tuple(int(gigabytes * growth.GB) for gigabytes in growth.SIZES_GB),
+        rounds=options.rounds,
+    )
+    if options.quick:
+        sizes = (32 << 20, 128 << 20)
+        size = Size(large=128 << 20, medium=64 << 20, many=20, growth=sizes, rounds=0)
 
-    with tempfile.TemporaryDirectory(prefix="safe-load-bench-", dir=_roomy(5 * size)) as folder:
-        work = Path(folder)
-        weights, figures = torch_zip(work, size, rounds)
-        tables = [weights, real_model(work, rounds)]
-        figures["safe-load --help"] = 1000 * median(
-            measure.seconds([SAFE_LOAD, "--help"]) for _ in range(5 if options.quick else 20)
-        )
-        text = render(
-            tables, figures, [f"files on {_file_system(work)}, {rounds} run(s) of each row"]
-        )
+    peers.stay_offline()
+    with tempfile.TemporaryDirectory(prefix="safe-load-bench-", dir=_roomy(4 * size.large)) as name:
+        work = Path(name)
+        tiny = work / "tiny"
+        commands.make("tiny", tiny, 0)
+        with Warm(tiny) as session, Warm(tiny, hash=False) as no_hash, Warm(tiny) as plain:
+            bench = Bench(work, size, session, no_hash, plain)
+            tables, figures = _tables(bench)
+        tables += scaling.recorder(work, tiny, figures, 7 * size.rounds or 3)
+        tables.append(scaling.many(work, tiny, size.many, figures, size.rounds))
+        points, ended = growth.measured(work, size.growth, min(1, size.rounds))
+        notes = [
+            f"files on {_file_system(work)}, {size.rounds or 1} runs of each row, page cache warm"
+        ]
+        notes += [
+            f"{peer.name} could not be installed" for peer in peers.PEERS if not peer.installed
+        ]
+    figures[results.HELP] = 1000 * median(
+        measure.run([SAFE_LOAD, "--help"]).seconds for _ in range(7 * size.rounds or 3)
+    )
+    text = results.render(tables, figures, notes, growth.section(points, ended))
     print("\n" + text)
     if options.quick:
+        growth.draw(points, HERE.parent / "build" / "growth.svg")
         return
     (HERE / "RESULTS.md").write_text(text)
-    broken = [bound.figure for bound, _, met in verdicts(figures) if not met]
-    if broken:
-        raise SystemExit(f"not met: {', '.join(broken)}")
+    growth.draw(points, HERE / "growth.svg")
+    if broken := results.broken(figures):
+        raise SystemExit("not met: " + "\n         ".join(broken))
 
 
-def torch_zip(work: Path, size: int, rounds: int) -> tuple[Table, dict[str, float]]:
-    """Weights alone. Also gives the figures of the extraction, from the safe load's own report."""
-    source, out, report = work / "weights.bin", work / "out", work / "report.json"
-    measure.seconds([PYTHON, HERE / "make_checkpoint.py", source, str(size)])
-    unsafe = HERE / "unsafe" / "load_and_save.py"
-    commands: dict[str, Command] = {
-        "`torch.load` + `save_file`": [PYTHON, unsafe, source, out],
-        "`torch.load(mmap=True)` + `save_file`": [PYTHON, unsafe, source, out, "mmap"],
-        "`safe-load load`": [SAFE_LOAD, "load", source, "-o", out, "--report", f"json={report}"],
-        "`cp` (no load at all)": ["cp", source, out],
-    }
-    extraction: list[float] = []
-
-    def note(label: str) -> None:
-        if label == "`safe-load load`":
-            stages = json.loads(report.read_bytes())["stages"]
-            extraction.append(sum(s["duration_s"] for s in stages if s["name"] == "extract"))
-
-    title = f"A torch zip of {source.stat().st_size / 1e9:.2f} GB, to safetensors"
-    table = _side_by_side(title, commands, out, rounds, note)
-    source.unlink()
-    safe = table.rows["`safe-load load`"]
-    unsafe_time = table.rows[table.baseline].median
-    return table, {
-        "cold load of the torch zip, against torch.load + save_file": safe.median / unsafe_time,
-        "memory of the extraction worker": safe.memory.without_torch / 1e6,
-        "extraction alone, against torch.load + save_file": median(extraction) / unsafe_time,
-    }
+def _tables(bench: Bench) -> tuple[list[Table], dict[str, float]]:
+    figures: dict[str, float] = {}
+    tables = [
+        _large_zip(bench, figures),
+        _files("sharded", "A sharded checkpoint with its index", bench.size.large, bench),
+        _medium_zip(bench, figures),
+        _files("legacy", "A legacy torch file", bench.size.medium // 2, bench),
+        _real_encoder(bench),
+        _tiny_model(bench, figures),
+    ]
+    return tables, figures
 
 
-def real_model(work: Path, rounds: int) -> Table:
-    """A sentence encoder whose weights are in a pickle, with config and tokenizer."""
-    source, out = work / "encoder", work / "out"
-    encoder.write_as_pickle(encoder.installed_folder(), source, {})
-    commands: dict[str, Command] = {
-        "`AutoModel.from_pretrained`": [PYTHON, HERE / "unsafe" / "from_pretrained.py", source],
-        "`safe-load scan`": [SAFE_LOAD, "scan", source],
-        "`safe-load load`": [SAFE_LOAD, "load", source, "-o", out],
-    }
-    return _side_by_side("A real encoder of 90 MB", commands, out, rounds)
+def _large_zip(bench: Bench, figures: dict[str, float]) -> Table:
+    table = _files("zip", "A torch zip", bench.size.large, bench, everything=True)
+    unsafe, load = table.rows[UNSAFE_SAVE], table.rows[COLD_LOAD]
+    copying = table.rows["`cp`"]
+    figures[results.EXTRACTION] = table.rows[WARM_LOAD].stage("extract") / _of(copying)
+    figures[results.COLD_LOAD] = _of(load) / _of(unsafe)
+    figures[results.COLD_MEMORY] = load.memory.tree / unsafe.memory.tree
+    figures[results.WORKER] = load.memory.without_torch / 1e6
+    figures[results.WARM_HASH] = _of(table.rows[WARM_SCAN]) / _of(table.rows[HASH])
+    _against(figures, results.WARM_PICKLESCAN, table, WARM_SCAN_NO_HASH, "picklescan")
+    name = "extraction of the torch zip in a cold load, the room's making included, against cp"
+    figures[name] = load.stage("extract") / _of(copying)
+    return table
 
 
-def _side_by_side(
-    title: str,
-    commands: dict[str, Command],
-    out: Path,
-    rounds: int,
-    after_each: Callable[[str], None] = lambda _: None,
-) -> Table:
-    """Every command once for its memory (which also warms the caches), then in turns for its time."""
-    memories, times = {}, {label: list[float]() for label in commands}
-    labels = list(commands)
-    for label in labels:
-        print(f"{title}: {label}: memory", file=sys.stderr, flush=True)
-        memories[label] = measure.memory(commands[label], out.with_name("log"))
-        _remove(out)
-    for turn in range(rounds):
-        for label in labels if turn % 2 == 0 else reversed(labels):
-            times[label].append(measure.seconds(commands[label]))
-            print(f"{title}: {label}: {times[label][-1]:.2f} s", file=sys.stderr, flush=True)
-            after_each(label)
-            _remove(out)
-    rows = {label: Row(label, times[label], memories[label]) for label in labels}
-    return Table(title, labels[0], rows)
+def _medium_zip(bench: Bench, figures: dict[str, float]) -> Table:
+    table = _files("zip", "A torch zip", bench.size.medium, bench)
+    _against(figures, results.COLD_MODELAUDIT, table, COLD_SCAN, "modelaudit")
+    _against(figures, results.COLD_SAFELOADAI, table, COLD_SCAN, "safeloadai")
+    return table
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _tiny_model(bench: Bench, figures: dict[str, float]) -> Table:
+    table = _model("A tiny BERT", bench.work / "tiny", bench)
+    unsafe, scan = _of(table.rows[UNSAFE_MODEL]), _of(table.rows[WARM_SCAN])
+    figures[results.WARM_TINY] = scan
+    figures[results.WARM_TINY_UNSAFE] = scan / unsafe
+    figures[results.COLD_TINY] = _of(table.rows[COLD_SCAN]) / unsafe
+    return table
+
+
+def _real_encoder(bench: Bench) -> Table:
+    folder = bench.work / "encoder"
+    commands.make("encoder", folder, 0)
+    return _model("A real sentence encoder, 90 MB, with config and tokenizer", folder, bench)
+
+
+def _files(kind: str, title: str, size: int, bench: Bench, *, everything: bool = False) -> Table:
+    """Weights without a config. everything: also ways that are measured on one file only."""
+    folder, out = bench.work / kind, bench.out
+    commands.make(kind, folder, size)
+    files = sorted(folder.glob("*.bin"))
+    source = files[0] if len(files) == 1 else folder
+    total = sum(file.stat().st_size for file in files)
+    rows = [
+        commands.unsafe_save(files, out),
+        *(commands.traced(files, out) if everything else []),
+        *([commands.unsafe_save(files, out, "--mmap")] if kind != "legacy" else []),
+        commands.weights_only(files),
+        commands.copy(source, out),
+        ways.warm(HASH, bench.plain, "digest", files=list(map(str, files))),
+        *_ours(source, bench),
+        *commands.peers(source, bench.scratch),
+    ]
+    table = side_by_side(f"{title}, {total / 1e9:.2f} GB", rows, out, bench.size.rounds)
+    shutil.rmtree(folder)
+    return table
+
+
+def _model(title: str, folder: Path, bench: Bench) -> Table:
+    """A folder that transformers opens."""
+    files = [folder / "pytorch_model.bin"]
+    rows = [
+        commands.from_pretrained(folder),
+        commands.unsafe_save(files, bench.out),
+        commands.weights_only(files),
+        commands.copy(folder, bench.out),
+        *_ours(folder, bench),
+        *commands.peers(folder, bench.scratch),
+    ]
+    return side_by_side(title, rows, bench.out, bench.size.rounds)
+
+
+def _ours(source: Path, bench: Bench) -> list[ways.Way]:
+    out, name = bench.out, str(source)
+    return [
+        commands.safe("scan", source, out),
+        commands.safe("load", source, out),
+        ways.warm(WARM_SCAN, bench.session, "scan", source=name),
+        ways.warm(WARM_SCAN_NO_HASH, bench.no_hash, "scan", source=name),
+        ways.warm(WARM_LOAD, bench.session, "load", source=name, target=str(out)),
+    ]
+
+
+def _against(figures: dict[str, float], name: str, table: Table, ours: str, peer: str) -> None:
+    """Set a ratio to a peer, if the peer is there and answered."""
+    if peer in table.rows and (theirs := table.rows[peer].median) is not None:
+        figures[name] = _of(table.rows[ours]) / theirs
+
+
+def _of(row: ways.Row) -> float:
+    assert row.median is not None
+    return row.median
 
 
 def _roomy(size: int) -> str:

@@ -1,11 +1,15 @@
-"""What people do today: unpickle a checkpoint and save it as safetensors. IN OUT [mmap]"""
+"""What people do today: unpickle checkpoints and save them as safetensors. OUT IN... [--mmap]"""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-state = torch.load(sys.argv[1], weights_only=False, mmap="mmap" in sys.argv)
-save_file(state, sys.argv[2])
+out, *sources = [argument for argument in sys.argv[1:] if argument != "--mmap"]
+Path(out).mkdir()
+for source in sources:
+    state = torch.load(source, weights_only=False, mmap="--mmap" in sys.argv)
+    save_file(state, Path(out) / f"{Path(source).stem}.safetensors")
