@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import msgspec
 from safe_load import chat_templates, naming
 from safe_load.formats.escape import visible
 from safe_load.judge import finding
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from safe_load.compare import Difference
     from safe_load.config_asks import Ask
-    from safe_load.inside import Extracted, ExtractedFile
+    from safe_load.inside import Extracted, ExtractedFile, NamedCallable
     from safe_load.inventory import Inventory
 
 _MOST_OF_ONE_KIND = 50
@@ -31,6 +32,36 @@ _CODE_FORMATS = {"torchscript": "TorchScript", "keras": "Keras", "hdf5": "Keras 
 def content(extracted: Extracted) -> list[Finding]:
     """Judge what the pickles name and what the files are, whether or not anything happened."""
     return [found for file in extracted.files for found in _of_file(file)]
+
+
+def joined(seen: Sequence[Finding], extracted: Extracted) -> list[Finding]:
+    """What happened, told together with the call that it came from: the only grave one of the
+    pickles, or the one whose arguments name what was reached or run."""
+    calls = [
+        (file, named)
+        for file in extracted.files
+        for named in file.callables
+        if named.called and SEVERITIES.index(naming.weigh(named)[0]) >= SEVERITIES.index("medium")
+    ]
+    return [_with_origin(found, calls) for found in seen]
+
+
+def _with_origin(found: Finding, calls: list[tuple[ExtractedFile, NamedCallable]]) -> Finding:
+    named_in = [(file, named) for file, named in calls if _names(named.arguments, found)]
+    origins = named_in or calls
+    if SEVERITIES.index(found.severity) < SEVERITIES.index("medium") or len(origins) != 1:
+        return found
+    file, named = origins[0]
+    origin = f"{named.name} at byte {named.offset} of {named.member or 'the pickle'}"
+    detail = f"{found.detail} (It came from {visible(file.name)}: {visible(origin)}.)"
+    return msgspec.structs.replace(found, detail=detail)
+
+
+def _names(arguments: str, found: Finding) -> bool:
+    """Whether a call's arguments hold what a finding is about: a program, a path, an address."""
+    command = found.detail.partition("it tried to run: ")[2]
+    words = {found.location, found.location.rpartition(":")[0].strip("[]"), command, *command.split()[-1:]}
+    return any(len(word) > 3 and word in arguments for word in words)
 
 
 def _of_file(file: ExtractedFile) -> Iterator[Finding]:

@@ -94,6 +94,7 @@ def _open(case: _Case, target: Path | None) -> None:
         case.files = describing.files(stock, extracted, opened.digests)
         with case.stage("compare"):
             differences = compare(extracted, detonated)
+        case.findings = judge_files.joined(case.findings, extracted)
         case.findings += judge_files.content(extracted) + judge_files.integrity(differences)
         if opened.detonation.status == "ok":
             case.findings += judge.account(
