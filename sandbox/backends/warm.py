@@ -12,19 +12,22 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
-from safe_load.profiles import Profile
 from safe_load.sandbox.backends import hearing
 from safe_load.sandbox.backends.hearing import Heard, Pipes
 from safe_load.sandbox.backends.interface import Job, RoomResult
 from safe_load.sandbox.backends.native import NativeBackend, end, specification, start
 from safe_load.sandbox.policy import PolicyError
 from safe_load.sandbox.room.warm import HEAVY, IDLE, LIGHT, MOST_OUTPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from safe_load.profiles import Profile
 
 _READY_S = 300.0
 _END_S = 2.0
@@ -79,7 +82,7 @@ class WarmBackend(NativeBackend):
         self._rooms: dict[bool, _Room] = {}  # whether the worker has a user of its own -> room
         self._stops = 0
 
-    def __enter__(self) -> WarmBackend:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,7 +111,8 @@ class WarmBackend(NativeBackend):
                 continue
         except (OSError, PolicyError) as error:
             heard = Heard()
-            heard.blame("broken", str(error))
+            if self._stops == stops:
+                heard.blame("broken", str(error))
         if self._stops != stops:
             heard.blame("interrupted", "it was stopped")
             self.close()  # returns when everything inside is dead

@@ -32,6 +32,7 @@ MOST_OUTPUTS = 200  # SCM_RIGHTS takes 253 descriptors at a time (unix(7))
 LIGHT, HEAVY = b"light", b"heavy"
 IDLE = 75  # the exit code of a warm room that had nothing to do for long enough
 _READY = b'{"ready":true}'
+_LIFELINE = 0  # the broker's own: its end means that the controller has let go, or is gone
 _STAGE = "/tmp"  # noqa: S108 - a mount point in the broker's own mount namespace
 
 _Walls = list[tuple[str, bool, str]]
@@ -71,6 +72,8 @@ def main(control: int) -> int:
 def _broker(line: socket.socket, zygotes: dict[bytes, socket.socket], idle_s: float) -> int:
     """Pass orders on, each to its zygote, until nothing is left to do. Returns the exit code."""
     for zygote in zygotes.values():
+        if _LIFELINE in select.select([zygote.fileno(), _LIFELINE], [], [])[0]:
+            return 0  # let go while it was warming up
         ready, _ = _receive(zygote)
         if ready != _READY:
             line.send(ready)
@@ -249,7 +252,7 @@ def _load(descriptors: list[int], identity: supervisor.Identity, walls: _Walls) 
         os._exit(0)
 
 
-def _tell_fresh(channel: Channel, name: str, stands: bool, detail: str) -> None:  # noqa: FBT001
+def _tell_fresh(channel: Channel, name: str, stands: bool, detail: str) -> None:
     if name != "user-namespace":  # shared by all loads of a warm room
         channel.wall(name, stands, detail)
 
