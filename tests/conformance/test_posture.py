@@ -3,9 +3,11 @@
 # ruff: noqa: PTH115
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import pytest
 import rooms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 EXPECTED: dict[str, Any] = json.loads((rooms.HERE / "posture.json").read_text())
 
@@ -105,7 +107,24 @@ def test_the_supervisor_has_only_the_descriptors_that_it_needs(
 
 
 def _descriptors(pid: int) -> list[str]:
-    found = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    """What the process holds open all the time: the supervisor's watch opens files for a moment."""
+    found = _open_now(pid)
+    for _ in range(5):
+        time.sleep(0.007)
+        now = _open_now(pid)
+        found = {number: name for number, name in found.items() if now.get(number) == name}
+    return _plain(found.values())
+
+
+def _open_now(pid: int) -> dict[str, str]:
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[entry.name] = os.readlink(entry)
+    return found
+
+
+def _plain(found: Iterable[str]) -> list[str]:
     return sorted(
         "pipe" if name.startswith("pipe:") else "output" if name.endswith(" (deleted)") else name
         for name in found
