@@ -42,6 +42,13 @@ def test_the_memory_limit_holds_for_all_processes_together(
     assert ran.result.peak_memory > 256 * MIB
 
 
+def test_the_memory_limit_holds_for_threads_whose_process_has_lost_its_head(
+    room: rooms.Controller,
+) -> None:
+    ran = room.run("hogs:headless", {"each": 512 * MIB}, limits={"memory": 256 * MIB})
+    assert_limit(ran, "memory limit")
+
+
 def test_memory_cannot_be_shared_out_of_the_watchs_sight(room: rooms.Controller) -> None:
     assert all(room.run("hogs:shared").value.values())
 

@@ -69,6 +69,7 @@ NUMBERS = {
         "bind": 49,
         "sched_setaffinity": 203,
         "tgkill": 234,
+        "exit": 60,
     },
     "aarch64": {
         "openat": 56,
@@ -125,6 +126,7 @@ NUMBERS = {
         "bind": 200,
         "sched_setaffinity": 122,
         "tgkill": 131,
+        "exit": 93,
     },
 }[platform.machine()]
 
