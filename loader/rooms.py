@@ -45,7 +45,7 @@ FINGERPRINT = 256 << 10
 _GROWTH, _HEADER = 4, 128 << 20
 _NEEDED = {"weights": ("torch", "numpy", "safetensors"), "model": ("transformers", "tokenizers")}
 #: Shown where installed: what tokenizers and processors of common models import.
-_WELCOME = ("sentencepiece", "protobuf", "tiktoken", "pillow", "scipy", "einops")
+_WELCOME = ("joblib", "sentencepiece", "protobuf", "tiktoken", "pillow", "scipy", "einops")
 
 Timed = Callable[[str], AbstractContextManager[None]]
 

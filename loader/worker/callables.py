@@ -36,6 +36,10 @@ class Allowlist:
             else:
                 self._names.add(pattern)
 
+    def names(self, name: str) -> bool:
+        """Whether this very dotted name is listed."""
+        return name in self._names
+
     def __contains__(self, callable_: tuple[str, str]) -> bool:
         """callable_: (module, attribute)."""
         module, attribute = callable_

@@ -10,6 +10,7 @@ import gc
 import os
 import pickle
 import warnings
+import zipfile
 from collections import OrderedDict, defaultdict
 from itertools import islice
 from pathlib import PurePosixPath
@@ -95,8 +96,17 @@ def _torch_load(path: str, pickle_module: Any) -> object:
         if path.endswith(".safetensors"):
             # By its name, torch 2.13 would take the path for what it is not.
             return torch.load(file, weights_only=False, **options)
-        mapped = file.read(4) == _ZIP_MAGIC
+        mapped = file.read(4) == _ZIP_MAGIC and _is_stored(path)
         return torch.load(path, weights_only=False, mmap=mapped, **options)
+
+
+def _is_stored(path: str) -> bool:
+    """Whether no member of a zip is compressed: torch would map the compressed bytes as numbers."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return True  # torch has a reader of its own, and shall decide
 
 
 def _pickle_load(path: str, pickle_module: Any) -> object:

@@ -24,12 +24,13 @@ class Names:
 
     def address(self, name: str, *, version: int) -> str:
         """The address of a name."""
-        number = self._numbers.get(name)
+        key = name.lower()  # names are compared without case, but told as they were spelt
+        number = self._numbers.get(key)
         if number is None:
             # Past the bound all further names share one number: no attribution, but an answer.
             number = min(len(self._numbers) + 1, _MOST_NAMES)
             if number < _MOST_NAMES:
-                self._numbers[name] = number
+                self._numbers[key] = number
                 for each in (4, 6):
                     self._names[_numbered(number, each)] = name
         return _numbered(number, version)
@@ -85,7 +86,7 @@ def _name(query: bytes, at: int) -> tuple[str, int] | None:
     while at < len(query):
         length = query[at]
         if length == 0:
-            return ".".join(labels).lower(), at + 1
+            return ".".join(labels), at + 1
         if length > 63:  # a compressed name has no place in a question
             return None
         size += length + 1
@@ -97,6 +98,5 @@ def _name(query: bytes, at: int) -> tuple[str, int] | None:
 
 
 def _reversed(name: str, names: Names) -> str | None:
-    if not name.endswith(".in-addr.arpa"):
-        return None
-    return names.name(".".join(reversed(name.removesuffix(".in-addr.arpa").split("."))))
+    name, found, _ = name.lower().partition(".in-addr.arpa")
+    return names.name(".".join(reversed(name.split(".")))) if found else None
