@@ -37,7 +37,9 @@ def require_loadable(stock: Inventory, opened: Opened, extracted: Extracted) -> 
         file = read.get(entry.path)
         if file is None:
             if trouble is None:
-                raise SandboxError(f"what read the weights did not account for {visible(entry.path)}")
+                raise SandboxError(
+                    f"what read the weights did not account for {visible(entry.path)}"
+                )
             continue
         if file.status in ("not_loadable", "bomb") and (
             trouble is None or isinstance(trouble, NotLoadable)

@@ -277,9 +277,7 @@ def _parts(names: list[str], shards: set[str]) -> dict[str, tuple[Role, str | No
     return parts
 
 
-def _indexed(
-    source: str, prefix: str, found: dict[str, _Found], findings: _Findings
-) -> set[str]:
+def _indexed(source: str, prefix: str, found: dict[str, _Found], findings: _Findings) -> set[str]:
     """The shards that the indexes of one folder name. Raises NotLoadable for one that is missing."""
     shards: set[str] = set()
     for base in _CANONICAL:

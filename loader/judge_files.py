@@ -60,7 +60,12 @@ def _with_origin(found: Finding, calls: list[tuple[ExtractedFile, NamedCallable]
 def _names(arguments: str, found: Finding) -> bool:
     """Whether a call's arguments hold what a finding is about: a program, a path, an address."""
     command = found.detail.partition("it tried to run: ")[2]
-    words = {found.location, found.location.rpartition(":")[0].strip("[]"), command, *command.split()[-1:]}
+    words = {
+        found.location,
+        found.location.rpartition(":")[0].strip("[]"),
+        command,
+        *command.split()[-1:],
+    }
     return any(len(word) > 3 and word in arguments for word in words)
 
 

@@ -29,7 +29,9 @@ class Diagnosis:
 def examine() -> Diagnosis:
     """Build a room as the strict profile demands it, and run a job in it that tries to get out."""
     if platform.system() != "Linux":
-        return Diagnosis(None, [], [f"The native backend needs Linux; this is {platform.system()}."])
+        return Diagnosis(
+            None, [], [f"The native backend needs Linux; this is {platform.system()}."]
+        )
     profile = profiles.load(_PROFILE)
     host_file = str(Path(__file__).resolve())
     job = Job("doctor", "safe_load.sandbox.room.selftest:main", {"host_file": host_file})
@@ -46,11 +48,15 @@ def _attempts(result: RoomResult) -> list[Wall]:
     """One wall for each attempt to get out: what met it."""
     attempts = result.value or {}
     walls = [
-        Wall(f"cannot {name}", "standing" if met else "missing", str(met) if met else "it succeeded")
+        Wall(
+            f"cannot {name}", "standing" if met else "missing", str(met) if met else "it succeeded"
+        )
         for name, met in attempts.items()
     ]
     if result.status == "ok":
-        seen = any(event.syscall == "execve" and event.decision == "denied" for event in result.events)
+        seen = any(
+            event.syscall == "execve" and event.decision == "denied" for event in result.events
+        )
         walls.append(Wall("attempts are recorded", "standing" if seen else "missing"))
     return walls
 
@@ -83,14 +89,18 @@ _SETTINGS = (
     (
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",
-        "AppArmor keeps ordinary users from creating user namespaces (Ubuntu 23.10 and newer): "
-        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        (
+            "AppArmor keeps ordinary users from creating user namespaces (Ubuntu 23.10 and newer): "
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        ),
     ),
     (
         "/proc/sys/kernel/unprivileged_userns_clone",
         "0",
-        "User namespaces are switched off for ordinary users: "
-        "sudo sysctl kernel.unprivileged_userns_clone=1",
+        (
+            "User namespaces are switched off for ordinary users: "
+            "sudo sysctl kernel.unprivileged_userns_clone=1"
+        ),
     ),
     (
         "/proc/sys/user/max_user_namespaces",

@@ -8,7 +8,6 @@ may hold a password), other packages.
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import re
 import sys
@@ -60,7 +59,11 @@ def find(distributions: tuple[str, ...]) -> Runtime:
     standard = _standard_library()
     dynamic = str(Path(standard[-1]) / "lib-dynload")
     folders: dict[str, str] = {path: path for path in (*standard, *_system_libraries())}
-    links = {path: os.readlink(path) for path in ("/lib", "/lib64", "/bin") if Path(path).is_symlink()}
+    links = {
+        path: str(Path(path).readlink())
+        for path in ("/lib", "/lib64", "/bin")
+        if Path(path).is_symlink()
+    }
     files: dict[str, str] = {}
     for library in (Path(sys.base_prefix) / "lib").glob("*.so*"):
         if library.is_file() and not str(library).startswith(tuple(f"{path}/" for path in folders)):
@@ -127,7 +130,8 @@ def _installed(distributions: tuple[str, ...]) -> tuple[dict[str, Path], list[st
         wanted += [
             match[0]
             for requirement in distribution.requires or ()
-            if "extra ==" not in requirement and (match := re.match(r"[A-Za-z0-9._-]+", requirement))
+            if "extra ==" not in requirement
+            and (match := re.match(r"[A-Za-z0-9._-]+", requirement))
         ]
     return entries, missing
 
@@ -140,7 +144,9 @@ def _top_level(distribution: metadata.Distribution) -> set[str]:
     else:
         names = set((distribution.read_text("top_level.txt") or "").split())
         names |= {f"{name}.py" for name in names}
-    return {name for name in names if name not in ("", "..", "__pycache__") and not name.startswith('"')}
+    return {
+        name for name in names if name not in ("", "..", "__pycache__") and not name.startswith('"')
+    }
 
 
 def _normal(name: str) -> str:

@@ -10,7 +10,6 @@ import os
 import select
 import selectors
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,8 @@ import msgspec
 from safe_load.sandbox.backends.interface import Conversation, Event, RoomResult, Status, Wall
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from safe_load.profiles import Profile
 
 _STREAM_LIMIT = 256 << 20
@@ -130,7 +131,9 @@ def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomR
     end = heard.end
     if end is None:
         said = heard.output.decode("utf-8", "backslashreplace").strip()
-        heard.blame("broken", "the supervisor died" + (f": {said.splitlines()[-1]}" if said else ""))
+        heard.blame(
+            "broken", "the supervisor died" + (f": {said.splitlines()[-1]}" if said else "")
+        )
     else:
         status: Status = end.status if end.status in _STATUSES else "broken"  # type: ignore[assignment]
         if status == "crashed":

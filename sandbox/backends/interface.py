@@ -7,12 +7,13 @@ every process inside is dead.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     from safe_load.profiles import Profile
 
 Status = Literal["ok", "crashed", "limit", "broken", "interrupted"]
@@ -145,7 +146,7 @@ class Backend(ABC):
         Never raises for what happens inside; a room that cannot be built is status "broken".
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a backend may have nothing to let go of
         """Let go of everything that is kept between jobs."""
 
     @abstractmethod

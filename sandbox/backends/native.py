@@ -7,21 +7,22 @@ environment: once for each job, or once for many (`warm`).
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from safe_load.profiles import Profile
 from safe_load.sandbox import runtime
 from safe_load.sandbox.backends import hearing
 from safe_load.sandbox.backends.hearing import Heard, Pipes
 from safe_load.sandbox.backends.interface import Backend, Job, RoomResult
 from safe_load.sandbox.policy import CONTROL_DESCRIPTOR, Policy, PolicyError, compile_policy
+
+if TYPE_CHECKING:
+    from safe_load.profiles import Profile
 
 # The room's interpreter imports nothing but the standard library and these two folders of ours;
 # safe_load itself stays an empty shell in there.
@@ -89,7 +90,9 @@ class NativeBackend(Backend):
         try:
             process = start("launch", far["events"], (*far.values(), *job.outputs), far["output"])
         except OSError as error:
-            heard.blame("broken", f"the room's interpreter {sys.executable} does not start: {error}")
+            heard.blame(
+                "broken", f"the room's interpreter {sys.executable} does not start: {error}"
+            )
             return
         self._running.add(process)
         try:
@@ -100,7 +103,9 @@ class NativeBackend(Backend):
                 process.stdin.flush()
             except (BrokenPipeError, ValueError) as error:  # ValueError: stop() closed it
                 if process not in self._stopped:
-                    heard.blame("broken", f"the room's interpreter could not be told anything: {error}")
+                    heard.blame(
+                        "broken", f"the room's interpreter could not be told anything: {error}"
+                    )
             hearing.listen(pipes, heard, self.profile, self.patience_s)
             if process in self._stopped:
                 heard.blame("interrupted", "it was stopped")
@@ -110,12 +115,26 @@ class NativeBackend(Backend):
             end(process)
 
 
-def start(entry: str, argument: int, descriptors: tuple[int, ...], output: int) -> subprocess.Popen[bytes]:
+def start(
+    entry: str, argument: int, descriptors: tuple[int, ...], output: int
+) -> subprocess.Popen[bytes]:
     """Start a module of safe_load.sandbox.room, with one descriptor as its argument, in an
     interpreter that has nothing but these descriptors. Raises OSError."""
     folder = Path(__file__).resolve().parent.parent
-    return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-        [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _BOOTSTRAP, str(folder), entry, str(argument)],
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-B",
+            "-X",
+            "utf8",
+            "-c",
+            _BOOTSTRAP,
+            str(folder),
+            entry,
+            str(argument),
+        ],
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,

@@ -73,7 +73,12 @@ class WarmBackend(NativeBackend):
     """
 
     def __init__(
-        self, profile: Profile, furniture: Furniture, *, idle_s: float = 120.0, patience_s: float = 300.0
+        self,
+        profile: Profile,
+        furniture: Furniture,
+        *,
+        idle_s: float = 120.0,
+        patience_s: float = 300.0,
     ) -> None:
         super().__init__(profile, patience_s=patience_s)
         self._furniture = furniture
@@ -264,5 +269,3 @@ def _spec_file(spec: dict[str, Any]) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-

@@ -79,7 +79,7 @@ def restrict(rules: dict[str, int]) -> int:
 def _allow(ruleset: int, path: str, access: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        if not os.path.isdir(path):  # noqa: PTH112 - pathlib is not worth its import in here
+        if not os.path.isdir(path):
             access &= _FILE_ONLY
         rule = struct.pack("=Qi", access, descriptor)
         libc.syscall("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)

@@ -26,7 +26,9 @@ def collapse() -> int:
         for address in range(-(-low // _HUGE) * _HUGE, high - _HUGE + 1, _HUGE):
             try:
                 libc.call("madvise", address, _HUGE, _MADV_COLLAPSE)
-            except OSError:  # nothing there, no huge page to be had, or an older kernel: small ones do
+            except (
+                OSError
+            ):  # nothing there, no huge page to be had, or an older kernel: small ones do
                 continue
             done += 1
     return done

@@ -42,7 +42,9 @@ def clone(
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
     path = os.fsencode(source)
     try:
-        tree = libc.syscall("open_tree", _AT_FDCWD, path, flags | (_AT_RECURSIVE if recursive else 0))
+        tree = libc.syscall(
+            "open_tree", _AT_FDCWD, path, flags | (_AT_RECURSIVE if recursive else 0)
+        )
     except OSError:
         # A folder over which something else is mounted can only be cloned with what is on it: the
         # kernel would otherwise uncover what a more privileged user hid (mount_namespaces(7)).

@@ -21,10 +21,21 @@ def make_everything_local() -> None:
         sock.settimeout(5)
         for family in (socket.AF_INET, socket.AF_INET6):
             route = struct.pack(
-                "=BBBBBBBBI", family, 0, 0, 0, _TABLE_LOCAL, _PROTOCOL_BOOT, _SCOPE_HOST, _TYPE_LOCAL, 0
+                "=BBBBBBBBI",
+                family,
+                0,
+                0,
+                0,
+                _TABLE_LOCAL,
+                _PROTOCOL_BOOT,
+                _SCOPE_HOST,
+                _TYPE_LOCAL,
+                0,
             )
             body = route + struct.pack("=HHi", 8, _ATTRIBUTE_OIF, _LOOPBACK)
-            header = struct.pack("=IHHII", 16 + len(body), _NEWROUTE, _REQUEST | _ACK | _CREATE, 1, 0)
+            header = struct.pack(
+                "=IHHII", 16 + len(body), _NEWROUTE, _REQUEST | _ACK | _CREATE, 1, 0
+            )
             sock.send(header + body)
             answer = sock.recv(4096)
             kind = struct.unpack_from("=IH", answer)[1]

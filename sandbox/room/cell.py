@@ -16,12 +16,14 @@ import socket
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from safe_load.sandbox.kernel import landlock, process, seccomp
 from safe_load.sandbox.room import root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _READABLE = ("/etc", "/sys", "/dev/random", "/dev/urandom", "/home", "/usr", "/bin", "/lib")
 _SLACK = 1 << 30  # memory an interpreter with torch has mapped privately but hardly touches
@@ -102,7 +104,9 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     process.limit("RTPRIO", 0)
     process.no_new_privileges()
     process.hold_capabilities()
-    rules = {path: landlock.READ for path in (*_READABLE, *spec["readable"]) if os.path.exists(path)}
+    rules = {
+        path: landlock.READ for path in (*_READABLE, *spec["readable"]) if os.path.exists(path)
+    }
     rules["/dev/null"] = landlock.READ_FILE | landlock.WRITE_FILE
     rules[root.SCRATCH] = landlock.SCRATCH
     version = landlock.restrict(rules)

@@ -11,9 +11,10 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safe_load.sandbox.kernel.seccomp import Memory
+if TYPE_CHECKING:
+    from safe_load.sandbox.kernel.seccomp import Memory
 
 PATH_LIMIT = 4096
 _ARGV_LIMIT, _ARGV_BYTES = 64, 4096  # words, and bytes of all of them
@@ -76,7 +77,7 @@ def _absolute(caller: Caller, folder: int, raw: bytes | None) -> str | None:
         base = os.readlink(f"{caller.proc}/{caller.pid}/{link}")
     except OSError:
         return text(raw)
-    return text(os.path.normpath(os.path.join(os.fsencode(base), raw)))  # noqa: PTH118
+    return text(os.path.normpath(os.path.join(os.fsencode(base), raw)))
 
 
 def vector(caller: Caller, args: tuple[int, ...], index: int) -> list[str]:
@@ -218,6 +219,8 @@ def how_flags(caller: Caller, args: tuple[int, ...], index: int) -> str:
     return open_flags(caller, (int.from_bytes(raw, "little"),), 0)
 
 
+_TRANSFER: dict[str, tuple[int, Decoder]] = {"fd": (0, integer), "size": (2, integer)}
+_SIGNAL: dict[str, tuple[int, Decoder]] = {"pid": (0, integer), "signal": (1, integer)}
 _FD: dict[str, tuple[int, Decoder]] = {"fd": (0, integer)}
 _TWO_PATHS: dict[str, tuple[int, Decoder]] = {"old": (0, path), "new": (1, path)}
 _TWO_PATHS_AT: dict[str, tuple[int, Decoder]] = {"old": (1, path_at), "new": (3, path_at)}
@@ -236,13 +239,17 @@ DECODERS: dict[str, dict[str, tuple[int, Decoder]]] = {
     **dict.fromkeys(("unlink", "rmdir", "mkdir", "chmod", "truncate", "mknod"), _PATH),
     **dict.fromkeys(("chown", "lchown", "utime", "utimes", "chroot", "umount2", "swapon"), _PATH),
     **dict.fromkeys(("unlinkat", "mkdirat", "mknodat", "fchmodat", "fchmodat2"), _PATH_AT),
-    **dict.fromkeys(("fchownat", "utimensat", "futimesat", "open_tree", "name_to_handle_at"), _PATH_AT),
+    **dict.fromkeys(
+        ("fchownat", "utimensat", "futimesat", "open_tree", "name_to_handle_at"), _PATH_AT
+    ),
     **dict.fromkeys(("stat", "lstat", "access", "readlink", "chdir", "statfs"), _PATH),
     **dict.fromkeys(("newfstatat", "statx", "faccessat", "faccessat2", "readlinkat"), _PATH_AT),
-    **dict.fromkeys(("read", "write", "pread64", "pwrite64"), {"fd": (0, integer), "size": (2, integer)}),
-    **dict.fromkeys(("fstat", "lseek", "dup", "dup2", "dup3", "getdents64", "fcntl", "shutdown"), _FD),
+    **dict.fromkeys(("read", "write", "pread64", "pwrite64"), _TRANSFER),
+    **dict.fromkeys(
+        ("fstat", "lseek", "dup", "dup2", "dup3", "getdents64", "fcntl", "shutdown"), _FD
+    ),
     **dict.fromkeys(("getpeername", "getsockname", "getsockopt", "setsockopt", "ftruncate"), _FD),
-    **dict.fromkeys(("kill", "tkill"), {"pid": (0, integer), "signal": (1, integer)}),
+    **dict.fromkeys(("kill", "tkill"), _SIGNAL),
     **dict.fromkeys(("rename", "link", "pivot_root"), _TWO_PATHS),
     **dict.fromkeys(("renameat", "renameat2", "linkat"), _TWO_PATHS_AT),
     "symlink": {"target": (0, string), "path": (1, path)},

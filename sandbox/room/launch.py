@@ -12,19 +12,23 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safe_load.sandbox.kernel import namespaces, process
 from safe_load.sandbox.room import root, selftest, supervisor
 from safe_load.sandbox.room.recorder import Channel
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["main", "selftest"]  # selftest: imported while its file can still be seen
 
 _INSIDE_ROOT, _INSIDE_USER = 0, 1000
 _NOBODY = 65534
-_GRACE_MS = 1000  # the supervisor looks at the lifeline every 25 ms, but not while modules are imported
+_GRACE_MS = (
+    1000  # the supervisor looks at the lifeline every 25 ms, but not while modules are imported
+)
 
 
 def main(events: int) -> int:
@@ -141,4 +145,3 @@ def explain(error: OSError) -> str:
         f"this machine does not let {'root' if os.geteuid() == 0 else 'an ordinary user'} create "
         f"namespaces ({error}); run `safe-load doctor` to see which setting forbids it"
     )
-

@@ -30,7 +30,7 @@ class Channel:
         while view:
             view = view[os.write(self.descriptor, view) :]
 
-    def wall(self, name: str, stands: bool, detail: str = "") -> None:  # noqa: FBT001
+    def wall(self, name: str, stands: bool, detail: str = "") -> None:
         if stands:
             self.standing.add(name)
         self.send(kind="wall", name=name, state="standing" if stands else "missing", detail=detail)
@@ -56,7 +56,9 @@ class Recorder:
         """One more call of that name."""
         counter = self._syscalls.get(name)
         if counter is None:
-            counter = self._syscalls.setdefault(name if len(self._syscalls) < _MOST_COUNTERS else "other", [0, 0])
+            counter = self._syscalls.setdefault(
+                name if len(self._syscalls) < _MOST_COUNTERS else "other", [0, 0]
+            )
         counter[decision != "allowed"] += 1
 
     def tell(

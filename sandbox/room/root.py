@@ -51,7 +51,9 @@ def build(spec: dict[str, Any]) -> None:
         (mounts.clone(f"/dev/{name}", mounts.NOSUID | mounts.NOEXEC), f"/dev/{name}")
         for name in _DEVICES
     ]
-    root = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "16m", "nr_inodes": "131072"}, _NOTHING)
+    root = mounts.new_filesystem(
+        "tmpfs", {"mode": "0755", "size": "16m", "nr_inodes": "131072"}, _NOTHING
+    )
     mounts.attach(root, _STAGE)
     for path, text in {**_FILES, **spec["planted"]}.items():
         _make_file(_STAGE + path, text)
@@ -101,7 +103,8 @@ def assemble(files: list[tuple[str, str, tuple[int, int] | None]], stage: str) -
     host, target below MODEL, device and inode that it must be). Done where the host's files can be seen; `stage` is a folder there."""
     flags = mounts.RDONLY | mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
     clones = [
-        (mounts.clone(source, flags, identity=identity), target) for source, target, identity in files
+        (mounts.clone(source, flags, identity=identity), target)
+        for source, target, identity in files
     ]
     folder = mounts.new_filesystem("tmpfs", {"mode": "0755", "size": "16m"}, _NOTHING)
     mounts.attach(folder, stage)

@@ -16,13 +16,15 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safe_load.sandbox.room import dns
 from safe_load.sandbox.room.decode import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _KEPT = 4096  # bytes of each conversation
 _MOST_LISTENERS, _MOST_CONVERSATIONS = 256, 128
@@ -164,11 +166,15 @@ class Sinkhole:
             except OSError:
                 return
             if len(self._conversations) >= _MOST_CONVERSATIONS:
-                self._end(min(self._conversations, key=lambda each: self._conversations[each].heard))
+                self._end(
+                    min(self._conversations, key=lambda each: self._conversations[each].heard)
+                )
             connection.setblocking(False)
             meant = connection.getsockname()
             now = time.monotonic()
-            conversation = _Conversation("tcp", plain(meant[0]), meant[1], now, now, connection=connection)
+            conversation = _Conversation(
+                "tcp", plain(meant[0]), meant[1], now, now, connection=connection
+            )
             self._conversations[connection.fileno()] = conversation
             self._poll.register(connection.fileno(), select.POLLIN)
 
@@ -223,7 +229,9 @@ class Sinkhole:
             key = (meant, port, str(sender))
             if key not in self._datagrams and len(self._datagrams) >= _MOST_CONVERSATIONS:
                 self._report(self._datagrams.pop(next(iter(self._datagrams))))
-            conversation = self._datagrams.setdefault(key, _Conversation("udp", meant, port, now, now))
+            conversation = self._datagrams.setdefault(
+                key, _Conversation("udp", meant, port, now, now)
+            )
             conversation.take(data)
 
     def _look_up(self, query: bytes, conversation: _Conversation) -> bytes | None:
@@ -335,5 +343,3 @@ def server_name(data: bytes) -> str | None:
             return text(data[at + 9 : at + 4 + size][:255])
         at += 4 + size
     return ""
-
-

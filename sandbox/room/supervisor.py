@@ -13,9 +13,8 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from safe_load.sandbox.kernel import namespaces, netlink, process
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
@@ -24,6 +23,9 @@ from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, s
 from safe_load.sandbox.room.recorder import Channel, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
 from safe_load.sandbox.room.watch import Watch, others
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PROC = "/proc"
 _GRACE_S = 1.0  # for what a worker leaves running behind its back
@@ -199,9 +201,13 @@ class _Supervision:
         listener = Listener(process.getfd(pidfd, said["listener"]))
         os.close(pidfd)
         self._check_posture()
-        self._channel.wall("seccomp", stands=True, detail=f"{len(self._spec['program']) // 16} instructions")
         self._channel.wall(
-            "recorder", stands=True, detail="synchronous" if listener.synchronous else "asynchronous"
+            "seccomp", stands=True, detail=f"{len(self._spec['program']) // 16} instructions"
+        )
+        self._channel.wall(
+            "recorder",
+            stands=True,
+            detail="synchronous" if listener.synchronous else "asynchronous",
         )
         missing = [name for name in self._spec["walls"] if name not in self._channel.standing]
         if missing:  # before anything is opened
@@ -219,7 +225,9 @@ class _Supervision:
         expected |= dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
         for field, value in expected.items():
             if status.get(field, "").strip() != value:
-                raise Broken(f"the worker's {field} is {status.get(field, '?').strip()}, not {value}")
+                raise Broken(
+                    f"the worker's {field} is {status.get(field, '?').strip()}, not {value}"
+                )
 
     def _reap(self) -> int | None:
         """Collect the dead; the worker's exit status if it is among them."""
@@ -315,7 +323,9 @@ class _Supervision:
                 if name == "sendto":
                     data = caller.memory.read(call.args[1], min(call.args[2], _LARGEST_SEND))
                     return _Diverted(self._sinkhole.send(duplicate, data, where))
-                sent = self._sinkhole.send(duplicate, gathered(caller, call.args[1], _LARGEST_SEND), where)
+                sent = self._sinkhole.send(
+                    duplicate, gathered(caller, call.args[1], _LARGEST_SEND), where
+                )
         except OSError as error:
             return _Diverted(0, error.errno or errno.ECONNREFUSED)
         if name == "sendmsg":
@@ -387,11 +397,11 @@ def _judge(status: int) -> tuple[str, str]:
     """The room's status from the worker's wait status."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        name = signal.Signals(number).name if number in signal.Signals._value2member_map_ else number
+        name = (
+            signal.Signals(number).name if number in signal.Signals._value2member_map_ else number
+        )
         if number == signal.SIGXFSZ:
             return "limit", "disk limit: it wrote more than its output may hold"
         return "crashed", f"it was killed by {name}"
     code = os.WEXITSTATUS(status)
     return ("ok", "") if code == 0 else ("crashed", f"it exited with {code}")
-
-

@@ -47,11 +47,15 @@ def main(control: int) -> int:
     base = _read(spec_file)
     walls: _Walls = []
     try:
-        identity = launch.enter_namespaces(lambda *wall: walls.append(wall), separate=base["separate_user"])
+        identity = launch.enter_namespaces(
+            lambda *wall: walls.append(wall), separate=base["separate_user"]
+        )
     except OSError as error:
         line.send(json.dumps({"error": launch.explain(error)}).encode())
         return 1
-    lines = {order: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for order in (LIGHT, HEAVY)}
+    lines = {
+        order: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for order in (LIGHT, HEAVY)
+    }
     zygote = os.fork()
     if zygote == 0:
         line.close()
@@ -91,7 +95,9 @@ def _broker(line: socket.socket, zygotes: dict[bytes, socket.socket], idle_s: fl
             descriptors.append(root.assemble(spec["files"], _STAGE))
         except OSError as error:
             channel = Channel(named["events"])
-            channel.send(kind="end", status="broken", reason=f"the model's files cannot be shown: {error}")
+            channel.send(
+                kind="end", status="broken", reason=f"the model's files cannot be shown: {error}"
+            )
         else:
             _send(zygotes[order], order, descriptors)
         for descriptor in descriptors:
@@ -124,7 +130,10 @@ def _wait(
 
 
 def _zygotes(
-    base: dict[str, Any], lines: dict[bytes, socket.socket], identity: supervisor.Identity, walls: _Walls
+    base: dict[str, Any],
+    lines: dict[bytes, socket.socket],
+    identity: supervisor.Identity,
+    walls: _Walls,
 ) -> NoReturn:
     """Build the root that both share, and become them. The heavy one is pid 1 of their namespace."""
     try:
@@ -174,9 +183,11 @@ def _rehearse(entry: str) -> None:
 
 def _require_one_thread() -> None:
     """A thread would hold locks that no fork releases, and no other pid namespace could be made."""
-    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
-        raise RuntimeError(f"the imports left {threads - 1} threads running, so it cannot be forked")
+        raise RuntimeError(
+            f"the imports left {threads - 1} threads running, so it cannot be forked"
+        )
 
 
 def _serve(line: socket.socket, identity: supervisor.Identity, walls: _Walls) -> NoReturn:
@@ -247,7 +258,9 @@ def _load(descriptors: list[int], identity: supervisor.Identity, walls: _Walls) 
         os.close(named["lifeline"])
         supervisor.main(spec, channel, identity, partial(root.furnish, spec, model))
     except OSError as error:
-        channel.send(kind="end", status="broken", reason=f"the warm room could not be left: {error}")
+        channel.send(
+            kind="end", status="broken", reason=f"the warm room could not be left: {error}"
+        )
     finally:
         os._exit(0)
 

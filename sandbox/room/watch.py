@@ -75,7 +75,7 @@ class Watch:
         """The status of a thread of a process that still has memory; b"" where none has."""
         folder = f"{self._proc}/{pid}/task"
         try:
-            for name in os.listdir(folder):  # noqa: PTH208
+            for name in os.listdir(folder):
                 with open(f"{folder}/{name}/status", "rb") as file:
                     status = file.read(8192)
                 if not _NO_MEMORY.search(status):
@@ -96,4 +96,4 @@ class Watch:
 
 def others(proc: str) -> list[int]:
     """Every process of the room but the supervisor, which is pid 1."""
-    return [int(name) for name in os.listdir(proc) if name.isdecimal() and name != "1"]  # noqa: PTH208
+    return [int(name) for name in os.listdir(proc) if name.isdecimal() and name != "1"]

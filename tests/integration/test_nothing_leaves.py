@@ -7,12 +7,15 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from safe_load import pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 MARK = "exfiltrated-by-the-capture-test"
 CODE = f"""

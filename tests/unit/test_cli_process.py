@@ -18,7 +18,10 @@ import reports
 
 def command(*args: str, **options: object) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "safe_load", *args], capture_output=True, check=False, **options  # type: ignore[call-overload]
+        [sys.executable, "-m", "safe_load", *args],
+        capture_output=True,
+        check=False,
+        **options,  # type: ignore[call-overload]
     )
 
 

@@ -52,7 +52,11 @@ def meaning(config: Any) -> Any:
         if not isinstance(value, dict):
             return value
         # use_pretrained_backbone is popped unread (backbone_utils.py), or kept where nothing reads it.
-        return {key: public(inner) for key, inner in value.items() if key not in ("_name_or_path", "use_pretrained_backbone")}
+        return {
+            key: public(inner)
+            for key, inner in value.items()
+            if key not in ("_name_or_path", "use_pretrained_backbone")
+        }
 
     return public(config.to_dict())
 
@@ -85,7 +89,9 @@ def test_a_published_configuration_reads_the_same(tmp_path: Path) -> None:
     assert meaning(through_auto(result.files["config.json"], tmp_path / "again")) == meaning(first)
 
 
-@pytest.mark.skipif(transformers.__version__ != TABLE["transformers"], reason="the table is of another version")
+@pytest.mark.skipif(
+    transformers.__version__ != TABLE["transformers"], reason="the table is of another version"
+)
 def test_every_model_type_of_transformers_reads_the_same() -> None:
     wrong = []
     for kind in sorted(TABLE["model_types"].keys() - UNBUILDABLE):
@@ -101,7 +107,9 @@ def test_every_model_type_of_transformers_reads_the_same() -> None:
     assert len(TABLE["model_types"]) > 700
 
 
-@pytest.mark.skipif(transformers.__version__ != TABLE["transformers"], reason="the table is of another version")
+@pytest.mark.skipif(
+    transformers.__version__ != TABLE["transformers"], reason="the table is of another version"
+)
 def test_the_table_is_what_its_command_writes() -> None:
     from safe_load.worker.config_table import render, table
 

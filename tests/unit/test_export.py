@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 def make_manifest(files: list[manifest.FileEntry]) -> bytes:
     tool, source = Tool("safe-load", "0"), Source("m")
     return manifest.encode(
-        manifest.Manifest(tool=tool, policy="p", source=source, sources=[], files=files, created="now")
+        manifest.Manifest(
+            tool=tool, policy="p", source=source, sources=[], files=files, created="now"
+        )
     )
 
 
@@ -39,7 +41,9 @@ def umask_022() -> Iterator[None]:
     os.umask(before)
 
 
-def test_the_folder_appears_complete_with_everything_listed(tmp_path: Path, umask_022: None) -> None:
+def test_the_folder_appears_complete_with_everything_listed(
+    tmp_path: Path, umask_022: None
+) -> None:
     target = tmp_path / "cleared"
     with Staging.create(target, expected=10) as staging:
         descriptor = staging.open_output("model.safetensors")
@@ -49,7 +53,11 @@ def test_the_folder_appears_complete_with_everything_listed(tmp_path: Path, umas
         assert not target.exists()
         assert stat.S_IMODE(staging.path.stat().st_mode) == 0o700
         files = staging.publish(make_manifest)
-    assert [entry.path for entry in files] == ["1_Pooling/config.json", "model.safetensors", manifest.NAME]
+    assert [entry.path for entry in files] == [
+        "1_Pooling/config.json",
+        "model.safetensors",
+        manifest.NAME,
+    ]
     stated = manifest.decode((target / manifest.NAME).read_bytes())
     assert stated.files == files[:2]
     assert (target / "model.safetensors").read_bytes() == b"weights"
@@ -72,7 +80,9 @@ def test_a_stricter_umask_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_nothing_is_left_when_the_block_is_left_by_an_error(tmp_path: Path, error: type[BaseException]) -> None:
+def test_nothing_is_left_when_the_block_is_left_by_an_error(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
     def leave() -> None:
         with Staging.create(tmp_path / "a" / "b" / "out") as staging:
             staging.write("x/y", b"1")
@@ -100,7 +110,9 @@ def test_an_empty_target_is_fine_and_a_taken_one_is_left_alone(tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     with Staging.create(tmp_path / "empty") as staging:
         staging.publish(make_manifest)
-    with pytest.raises(UsageError, match="exists and is not empty; choose another -o, or remove it"):
+    with pytest.raises(
+        UsageError, match="exists and is not empty; choose another -o, or remove it"
+    ):
         Staging.create(tmp_path / "empty")
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(UsageError, match="is a file, or lies below one"):
@@ -181,7 +193,9 @@ def start_child(target: Path) -> subprocess.Popen[bytes]:
     return child
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one_holds_is_not(
+    tmp_path: Path,
+) -> None:
     target = tmp_path / "out"
     with start_child(target) as killed, start_child(target) as living:
         assert len(names(tmp_path)) == 2
@@ -229,5 +243,8 @@ def test_of_many_exports_to_one_target_one_wins_and_the_others_are_told(tmp_path
 
 def test_the_index_names_the_file_of_each_tensor() -> None:
     index = json.loads(index_json({"b": "two.safetensors", "a": "one.safetensors"}, 12))
-    assert index == {"metadata": {"total_size": 12}, "weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    assert index == {
+        "metadata": {"total_size": 12},
+        "weight_map": {"a": "one.safetensors", "b": "two.safetensors"},
+    }
     assert list(index["weight_map"]) == ["a", "b"]

@@ -10,7 +10,11 @@ from safe_load.json_strict import Malformed, parse, split
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**90), 10**90) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**90), 10**90)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=20,
 )
@@ -66,7 +70,9 @@ def test_whatever_is_accepted_python_reads_the_same(text: str) -> None:
         ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
     ],
 )  # fmt: skip
-def test_bad_json_is_refused_with_one_sentence_that_names_the_file(data: bytes, reason: str) -> None:
+def test_bad_json_is_refused_with_one_sentence_that_names_the_file(
+    data: bytes, reason: str
+) -> None:
     with pytest.raises(Malformed, match=reason) as caught:
         parse(data, where="config.json")
     assert str(caught.value).startswith("config.json")

@@ -32,7 +32,22 @@ def test_a_manifest_comes_back_as_it_was_written() -> None:
     assert json.loads(data)["schema"] == "safe-load/manifest/1"
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../b", "", "a//b", "./a", "a/", "a\nb", "a\x1b[2J", "a\\b", "x" * 4097])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "",
+        "a//b",
+        "./a",
+        "a/",
+        "a\nb",
+        "a\x1b[2J",
+        "a\\b",
+        "x" * 4097,
+    ],
+)
 def test_no_path_leaves_the_folder_or_hides_anything(path: str) -> None:
     with pytest.raises(Malformed, match="path"):
         manifest.encode(with_path(path))
@@ -40,7 +55,9 @@ def test_no_path_leaves_the_folder_or_hides_anything(path: str) -> None:
         manifest.decode(msgspec.json.encode(with_path(path)))
 
 
-@pytest.mark.parametrize("path", ["model.safetensors", "1_Pooling/config.json", "..a", "模型.safetensors"])
+@pytest.mark.parametrize(
+    "path", ["model.safetensors", "1_Pooling/config.json", "..a", "模型.safetensors"]
+)
 def test_plain_names_in_any_script_pass(path: str) -> None:
     assert manifest.decode(manifest.encode(with_path(path))).files[0].path == path
 

@@ -142,21 +142,36 @@ def test_objects_without_a_class_lose_what_steers_too() -> None:
 
 
 def test_keys_and_kinds_that_the_class_does_not_know_are_dropped_and_listed() -> None:
-    result = of(BERT | {"surprise": 1, "hidden_act": ["gelu"], "layer_norm_eps": "1", "hidden_dropout_prob": {"a": 1}, "architectures": ["a b"], "vocab_size": 2**63})
+    result = of(
+        BERT
+        | {
+            "surprise": 1,
+            "hidden_act": ["gelu"],
+            "layer_norm_eps": "1",
+            "hidden_dropout_prob": {"a": 1},
+            "architectures": ["a b"],
+            "vocab_size": 2**63,
+        }
+    )
     assert kept(result) == {"model_type": "bert", "hidden_size": 384}
     assert {dropped.location.partition(": ")[2] for dropped in result.dropped} == {
         "surprise", "hidden_act", "layer_norm_eps", "hidden_dropout_prob", "architectures", "vocab_size",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("value", ["org/repo", "/etc/passwd", "../up", "a\\b", "~/x", ".hidden", "https://x", "a\x00", "x" * 257])
+@pytest.mark.parametrize(
+    "value",
+    ["org/repo", "/etc/passwd", "../up", "a\\b", "~/x", ".hidden", "https://x", "a\x00", "x" * 257],
+)
 def test_no_string_that_could_be_a_path_or_a_repository_is_written(value: str) -> None:
     assert "hidden_act" not in kept(of(BERT | {"hidden_act": value}))
     assert "layer_types" not in kept(of(BERT | {"layer_types": ["a", value]}))
 
 
 def test_an_unknown_architecture_keeps_the_common_keys_alone() -> None:
-    result = of({"model_type": "evil_net", "hidden_size": 8, "strange": 3, "auto_map": {"AutoModel": "m.M"}})
+    result = of(
+        {"model_type": "evil_net", "hidden_size": 8, "strange": 3, "auto_map": {"AutoModel": "m.M"}}
+    )
     assert kept(result) == {"model_type": "evil_net", "hidden_size": 8}
     assert "unknown architecture" in result.notes[0]
     assert "unknown architecture" in of({"hidden_size": 8}).notes[0]
@@ -186,7 +201,11 @@ def test_a_redirection_to_another_place_is_a_path_asked_for() -> None:
 
 def test_generation_settings_are_written_anew_too() -> None:
     generation = {"max_length": 20, "eos_token_id": [1, 2], "stop_strings": ["\n\n/"], "lang_to_id": {"<|en|>": 5}, "_from_model_config": True, "transformers_version": "5.0.0"}  # fmt: skip
-    bad = {"custom_generate": "evil/gen", "compile_config": {"backend": "evil"}, "max_matching_ngram_size": "../x"}
+    bad = {
+        "custom_generate": "evil/gen",
+        "compile_config": {"backend": "evil"},
+        "max_matching_ngram_size": "../x",
+    }
     result = of(BERT, generation_config=generation | bad)
     assert kept(result, "generation_config.json") == generation
     assert [ask.location for ask in result.asks] == ["generation_config.json: custom_generate"]
@@ -199,7 +218,9 @@ def test_infinity_survives_as_it_was_written() -> None:
     assert kept(of(config)) == config
 
 
-@pytest.mark.parametrize("data", [b"[]", b"{", b'{"a":1,"a":2}', b'{"a":' * 500, b'{"a":' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize(
+    "data", [b"[]", b"{", b'{"a":1,"a":2}', b'{"a":' * 500, b'{"a":' + b"9" * 5000 + b"}"]
+)
 def test_files_that_are_no_bounded_json_object_are_refused(data: bytes) -> None:
     with pytest.raises(Malformed, match=r"config\.json"):
         reemit({"config.json": data})
@@ -220,7 +241,9 @@ def test_a_name_that_torch_does_not_have_is_not_written() -> None:
 
 def test_a_hundred_thousand_requests_are_a_hundred_asks_and_soon_answered() -> None:
     started = time.process_time()
-    result = of(BERT | {"x": [{"auto_map": {"a": "b.c"}}] * 100_000} | {f"k{n}": 1 for n in range(100_000)})
+    result = of(
+        BERT | {"x": [{"auto_map": {"a": "b.c"}}] * 100_000} | {f"k{n}": 1 for n in range(100_000)}
+    )
     assert len(result.asks) == MAX_ASKS
     assert len(result.dropped) == 1000
     assert time.process_time() - started < 10
@@ -237,8 +260,13 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(WORDS, JSON, max_size=6), st.sampled_from(["bert", "clip", "llava", "encoder-decoder", None]))
-def test_no_shape_of_values_breaks_it_and_none_of_the_steering_ones_is_written(config: dict[str, Any], kind: str | None) -> None:
+@given(
+    st.dictionaries(WORDS, JSON, max_size=6),
+    st.sampled_from(["bert", "clip", "llava", "encoder-decoder", None]),
+)
+def test_no_shape_of_values_breaks_it_and_none_of_the_steering_ones_is_written(
+    config: dict[str, Any], kind: str | None
+) -> None:
     try:
         result = of(config | {"model_type": kind})
     except Malformed:

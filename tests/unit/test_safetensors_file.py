@@ -98,7 +98,10 @@ ENTRY = st.fixed_dictionaries(
 
 
 @SHARED
-@given(st.dictionaries(st.sampled_from(["a", "b", "__metadata__", ""]), ENTRY, max_size=3), st.integers(0, 80))
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "__metadata__", ""]), ENTRY, max_size=3),
+    st.integers(0, 80),
+)
 def test_no_invented_header_passes_that_the_library_refuses(
     tmp_path: Path, header: dict[str, Any], size: int
 ) -> None:
@@ -109,12 +112,39 @@ def test_no_invented_header_passes_that_the_library_refuses(
 
 @settings(SHARED, max_examples=400)
 @given(st.data())
-def test_no_mutated_file_passes_that_the_library_refuses(tmp_path: Path, data: st.DataObject) -> None:
-    whole = {"a": entry("F32", [2, 3], 0, 24), "b": entry("F4", [2], 24, 25), "c": entry("U8", [0], 25, 25)}
+def test_no_mutated_file_passes_that_the_library_refuses(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    whole = {
+        "a": entry("F32", [2, 3], 0, 24),
+        "b": entry("F4", [2], 24, 25),
+        "c": entry("U8", [0], 25, 25),
+    }
     content = bytearray(build(whole, 25))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content) - 1))
-        piece = data.draw(st.sampled_from([b"", b"0", b"9", b"-", b".", b'"', b"\\", b",", b"[", b"}", b" ", b"\x00", b"e", b"\xff", b'"a":', b":1,"]))
+        piece = data.draw(
+            st.sampled_from(
+                [
+                    b"",
+                    b"0",
+                    b"9",
+                    b"-",
+                    b".",
+                    b'"',
+                    b"\\",
+                    b",",
+                    b"[",
+                    b"}",
+                    b" ",
+                    b"\x00",
+                    b"e",
+                    b"\xff",
+                    b'"a":',
+                    b":1,",
+                ]
+            )
+        )
         content[at : at + data.draw(st.integers(0, 2))] = piece
     # The header's length is put right again most of the time, or nearly every mutation dies of it.
     if data.draw(st.integers(0, 9)):
@@ -197,7 +227,9 @@ GOOD = entry("U8", [4], 0, 4)
         (build(b"{}{}"), "header"),
     ],
 )  # fmt: skip
-def test_a_bad_file_is_refused_with_the_place_and_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_bad_file_is_refused_with_the_place_and_the_reason(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(Malformed, match=reason) as caught:
@@ -215,7 +247,9 @@ def test_header_order_is_free_and_tensors_come_in_the_order_of_their_bytes(tmp_p
 
 
 def test_aliases_name_a_tensor_of_the_file(tmp_path: Path) -> None:
-    content = build({"x": GOOD, "__metadata__": {"format": "pt", "lm_head": "x", "safe_load.v": "1"}}, 4)
+    content = build(
+        {"x": GOOD, "__metadata__": {"format": "pt", "lm_head": "x", "safe_load.v": "1"}}, 4
+    )
     header = ours(tmp_path / "f", content)
     assert header is not None
     assert header.aliases == {"lm_head": "x"}
@@ -255,7 +289,9 @@ def test_links_and_pipes_are_refused_and_a_descriptor_stays_open(tmp_path: Path)
 def test_two_hundred_thousand_entries_take_seconds_at_most(tmp_path: Path) -> None:
     count = 200_000
     path = tmp_path / "f"
-    path.write_bytes(build({f"layers.{n}.weight": entry("U8", [1], n, n + 1) for n in range(count)}, count))
+    path.write_bytes(
+        build({f"layers.{n}.weight": entry("U8", [1], n, n + 1) for n in range(count)}, count)
+    )
     started = time.process_time()
     assert check(path).count == count
     assert time.process_time() - started < 10

@@ -86,7 +86,9 @@ def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, text: str, said: str
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["not toml", "[tool]\nsafe-load = 1", "x = " + "[" * 5000, "x = " + "9" * 9000])
+@pytest.mark.parametrize(
+    "text", ["not toml", "[tool]\nsafe-load = 1", "x = " + "[" * 5000, "x = " + "9" * 9000]
+)
 def test_a_file_that_does_not_read_ends_the_run(tmp_path: Path, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(UsageError, match="pyproject"):

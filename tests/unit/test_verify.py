@@ -24,7 +24,9 @@ WEIGHTS = safetensors.numpy.save({"x": np.arange(4.0)}, {"format": "pt"})
 def make_manifest(files: list[manifest.FileEntry]) -> bytes:
     tool, source = Tool("safe-load", "0"), Source("m")
     return manifest.encode(
-        manifest.Manifest(tool=tool, policy="p", source=source, sources=[], files=files, created="now")
+        manifest.Manifest(
+            tool=tool, policy="p", source=source, sources=[], files=files, created="now"
+        )
     )
 
 
@@ -79,7 +81,9 @@ def put_a_pipe(folder: Path) -> None:
         (put_a_pipe, ["not a regular file", "missing, or not a regular file"]),
     ],
 )  # fmt: skip
-def test_every_change_is_a_problem(tmp_path: Path, change: Callable[[Path], object], problems: list[str]) -> None:
+def test_every_change_is_a_problem(
+    tmp_path: Path, change: Callable[[Path], object], problems: list[str]
+) -> None:
     folder = export(tmp_path / "out")
     change(folder)
     found = verify(folder).problems
@@ -88,7 +92,9 @@ def test_every_change_is_a_problem(tmp_path: Path, change: Callable[[Path], obje
         assert re.search(expected, sentence)
 
 
-def test_weights_that_are_no_strict_safetensors_are_a_problem_though_the_hash_is_right(tmp_path: Path) -> None:
+def test_weights_that_are_no_strict_safetensors_are_a_problem_though_the_hash_is_right(
+    tmp_path: Path,
+) -> None:
     found = verify(export(tmp_path / "out", WEIGHTS + b"!")).problems
     assert len(found) == 1
     assert "model.safetensors" in found[0]

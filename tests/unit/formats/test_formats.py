@@ -21,7 +21,13 @@ from safe_load.report import Finding, Report, decode, encode
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import reports
 
-ALL = [reports.clean(), reports.exported(), reports.malicious(), reports.not_loadable(), reports.hostile()]
+ALL = [
+    reports.clean(),
+    reports.exported(),
+    reports.malicious(),
+    reports.not_loadable(),
+    reports.hostile(),
+]
 # What no terminal may be sent: C0 but the line feed, DEL, C1, and the bidi and invisible controls.
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -39,7 +45,9 @@ def test_every_format_is_found_under_its_own_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", formats.FORMATS)
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_any_number_of_reports_renders_to_text_that_ends_in_a_line_feed(name: str, count: int) -> None:
+def test_any_number_of_reports_renders_to_text_that_ends_in_a_line_feed(
+    name: str, count: int
+) -> None:
     assert render(name, *ALL[:count]).endswith("\n")
 
 
@@ -214,7 +222,10 @@ def test_sarif_fingerprints_are_distinct_and_the_same_on_the_next_run() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("path", ["a b.bin", "../../x", "//evil.example/x", "javascript:alert(1)", "%2e", "ключ", "a?b#c"])
+@pytest.mark.parametrize(
+    "path",
+    ["a b.bin", "../../x", "//evil.example/x", "javascript:alert(1)", "%2e", "ключ", "a?b#c"],
+)
 def test_a_sarif_location_is_a_relative_uri_whatever_the_file_is_called(path: str) -> None:
     from urllib.parse import unquote, urlsplit
 
@@ -231,7 +242,9 @@ def test_a_sarif_location_is_a_relative_uri_whatever_the_file_is_called(path: st
 
 
 def test_a_sarif_message_holds_no_link() -> None:
-    finding = Finding("SL501", "high", "see [this](http://evil.example)", "\\[x](http://evil.example)")
+    finding = Finding(
+        "SL501", "high", "see [this](http://evil.example)", "\\[x](http://evil.example)"
+    )
     report = msgspec.structs.replace(reports.malicious(), findings=[finding])
     (run,) = msgspec.json.decode(formats.get("sarif").render([report]))["runs"]
     # Every bracket is behind an odd number of backslashes, so none opens a link.
@@ -250,7 +263,9 @@ def test_sarif_says_when_a_source_could_not_be_judged() -> None:
 
 
 def test_junit_counts_the_rejected_as_failures_and_the_unjudged_as_errors() -> None:
-    root = ET.fromstring(render("junit", reports.clean(), reports.malicious(), reports.not_loadable()))
+    root = ET.fromstring(
+        render("junit", reports.clean(), reports.malicious(), reports.not_loadable())
+    )
     (suite,) = root
     assert {key: suite.get(key) for key in ("tests", "failures", "errors")} == {
         "tests": "3",
@@ -284,10 +299,24 @@ class Page(HTMLParser):
 def test_an_html_page_has_no_script_no_link_and_fetches_nothing(report: Report) -> None:
     elements = Page(render("html", report)).elements
     assert {tag for tag, _ in elements}.isdisjoint(
-        {"script", "img", "a", "link", "iframe", "object", "embed", "base", "form", "video", "audio"}
+        {
+            "script",
+            "img",
+            "a",
+            "link",
+            "iframe",
+            "object",
+            "embed",
+            "base",
+            "form",
+            "video",
+            "audio",
+        }
     )
     for _, attributes in elements:
-        assert not any(name.startswith("on") or name in ("src", "href", "style") for name in attributes)
+        assert not any(
+            name.startswith("on") or name in ("src", "href", "style") for name in attributes
+        )
 
 
 def test_the_html_policy_allows_its_own_style_sheet_and_nothing_else() -> None:
@@ -296,7 +325,9 @@ def test_the_html_policy_allows_its_own_style_sheet_and_nothing_else() -> None:
 
     page = render("html", reports.clean())
     (policy,) = (
-        str(a["content"]) for tag, a in Page(page).elements if a.get("http-equiv") == "Content-Security-Policy"
+        str(a["content"])
+        for tag, a in Page(page).elements
+        if a.get("http-equiv") == "Content-Security-Policy"
     )
     sheet = page[page.index("<style>") + 7 : page.index("</style>")]
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
