@@ -26,6 +26,9 @@ MAX_HEADER = 64 << 20
 #: kernels, on special ones, and under a filter that does not know it.
 _NO_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP}
 
+#: Bytes that lie in a file as they are wanted: its descriptor, where, where to in the output, how many.
+Copy = tuple[int, int, int, int]
+
 
 def header(layout: Layout) -> bytes:
     """The header with its length, padded to a multiple of eight bytes."""
@@ -45,8 +48,9 @@ def header(layout: Layout) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def write(layout: Layout, output: int, limit: int, budget: int) -> None:
-    """Write the whole file to `output`, an empty one, and set each entry's crc32.
+def write(layout: Layout, output: int, limit: int, budget: int) -> list[Copy]:
+    """Write a file to `output`, an empty one, but for the copies that are returned, and set each
+    entry's crc32. The file has its final size already.
 
     limit: bytes that the file may have; budget: bytes to digest of each tensor, 0 for none.
     Raises RefusedError, and OSError when the output cannot be written.
@@ -58,7 +62,7 @@ def write(layout: Layout, output: int, limit: int, budget: int) -> None:
         )
     os.ftruncate(output, len(head) + layout.nbytes)
     _pwrite(output, head, 0)
-    copies: list[tuple[int, int, int, int]] = []  # descriptor, from, to, bytes
+    copies: list[Copy] = []
     for entry in layout.entries:
         view, to = entry.view, len(head) + entry.begin
         fd = view.span.source.fd
@@ -73,8 +77,7 @@ def write(layout: Layout, output: int, limit: int, budget: int) -> None:
             copies.append((fd, start, to, view.nbytes))
         else:
             entry.crc32 = _digest(_teed(view.chunks(), output, to), view.nbytes, budget)
-    for copy in copies:
-        _copy(*copy, output=output)
+    return copies
 
 
 def digest(entry: Entry, budget: int) -> None:
@@ -132,7 +135,9 @@ def _pwrite(output: int, data: bytes | memoryview, to: int) -> None:
         view, to = view[done:], to + done
 
 
-def _copy(fd: int, start: int, to: int, length: int, *, output: int) -> None:
+def copy(fd: int, start: int, to: int, length: int, *, output: int) -> None:
+    """Carry out a Copy. Raises RefusedError when the file ends early, OSError when the output cannot
+    be written."""
     try:
         while length > 0:
             done = os.copy_file_range(fd, output, length, start, to)
