@@ -15,7 +15,7 @@ LINKED := build/.linked-$(firstword $(shell echo $(SOURCES) | cksum))
 EDITABLE := --no-build-isolation --config-settings editable_mode=strict --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench build clean
+.PHONY: help setup demo test lint format baseline bench build clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -39,6 +39,9 @@ lint: $(LINKED) ## check style, types and the borders between the zones
 format: $(LINKED) ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+baseline: $(LINKED) $(VENV)/.encoder ## record again what honest loads do, into profiles/rules/baseline.toml
+	$(BIN)/python -m tests.integration.honest.baseline
 
 bench: $(LINKED) $(VENV)/.encoder $(PEERS)/.installed ## measure beside the unsafe load and other scanners (ARGS=--quick)
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -340,7 +340,10 @@ _RULE_OF: dict[str, Callable[[Event, int, _Context], Iterator[Finding]]] = {
 
 
 def _matches(path: str, table: str) -> bool:
-    return any(fnmatchcase(path, pattern) for pattern in rules("behaviour")["reads"][table])
+    patterns = rules("behaviour")["reads"][table]
+    if table == "expected":
+        patterns = [*patterns, *rules("baseline")["reads"]["recorded"]]
+    return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def _egress(event: Event) -> Egress | None:

@@ -10,6 +10,7 @@ from safe_load.compare import Difference
 from safe_load.config_asks import Ask
 from safe_load.inside import Extracted, ExtractedFile, NamedCallable
 from safe_load.inventory import Entry, Inventory
+from safe_load.profiles import rules
 from safe_load.report import Event
 
 if TYPE_CHECKING:
@@ -291,3 +292,35 @@ def test_differences_are_told_once_for_each_file_and_kind() -> None:
     (one,) = judge_files.integrity(differences)
     assert (one.id, one.location) == ("SL601", "m.pt: a")
     assert "2 more" in one.detail
+
+
+# The baseline
+
+
+@pytest.mark.parametrize("path", rules("baseline")["reads"]["recorded"])
+def test_what_the_baseline_recorded_is_no_finding(path: str) -> None:
+    assert found(event("openat", path=path, flags="O_RDONLY")) == []
+
+
+def test_an_honest_load_makes_no_call_that_is_refused() -> None:
+    assert rules("baseline")["calls"]["refused"] == []
+
+
+def test_a_record_that_lost_something_is_a_finding() -> None:
+    assert [each.severity for each in judge.record(dropped=1)] == ["medium"]
+    assert judge.record(dropped=0) == []
+
+
+def test_a_file_of_which_the_worker_says_nothing_is_a_finding() -> None:
+    (each,) = judge.account(["a.bin", "b.bin"], ["a.bin"])
+    assert (each.id, each.severity, each.location) == ("SL601", "high", "b.bin")
+
+
+def test_what_happened_is_told_with_the_call_that_it_came_from() -> None:
+    call = NamedCallable("os.system", "REDUCE", "x/data.pkl", 17, "('curl x',)", called=True)
+    seen = judge.behaviour(
+        [event("execve", "denied", path="/bin/sh", argv=["sh", "-c", "curl x"])]
+    ).findings
+    extracted = Extracted([ExtractedFile("m.bin", "torch-zip", "ok", callables=[call])])
+    (joined,) = judge_files.joined(seen, extracted)
+    assert "It came from m.bin: os.system at byte 17 of x/data.pkl" in joined.detail
