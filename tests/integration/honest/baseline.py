@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safe_load import Session, inventory
-from safe_load.report import Report
 
 from tests.integration.honest import architectures, checkpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from safe_load.report import Report
 
 OUTPUT = Path(__file__).resolve().parents[3] / "profiles" / "rules" / "baseline.toml"
 _HEAD = """\
