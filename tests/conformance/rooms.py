@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -163,7 +162,7 @@ class Controller:
 def _paths() -> list[str]:
     """Where a controller finds safe_load and what it needs: as this process does."""
     ours = Path(safe_load.__file__).parent.parent
-    site_packages = sysconfig.get_path("purelib")
+    site_packages = str(Path(msgspec.__file__).parent.parent)
     # A package that lies under its own name in a folder is found by that folder; one that an
     # editable install maps is found by the .pth file in site-packages.
     return [
