@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,8 @@ def enter_namespaces(tell: Callable[..., None], *, separate: bool) -> supervisor
     user, group, separated = os.geteuid(), os.getegid(), False
     before = inodes()
     if user == 0 and separate:
+        with suppress(PermissionError):  # a root that may not is in a user namespace of its own
+            os.setgroups([])  # while it can be done: the worker shall be in none of root's groups
         separated = _unshare_with_helper()
     if not separated:
         if os.readlink("/proc/self/ns/user") and _inode("user") == before["user-namespace"]:
