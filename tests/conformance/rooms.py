@@ -86,6 +86,8 @@ class Controller:
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
             cwd="/",
+            # Groups of the caller's, which root's worker must not be in.
+            extra_groups=[0, 4] if os.geteuid() == 0 else None,
         )
 
     def start(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import rooms
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIB = 1 << 20
 
@@ -88,6 +92,20 @@ def test_the_process_limit_ends_a_bomb(room: rooms.Controller, program: str) -> 
     assert_limit(ran, "process limit")
     assert ran.took_s < 5
     assert rooms.descendants(room.process.pid) == {}
+
+
+def test_the_process_limit_holds_where_no_rlimit_does(
+    room: rooms.Controller, user: str, shared_path: Path
+) -> None:
+    # A file that only root may read makes root's worker root outside, whom RLIMIT_NPROC does not bind.
+    model = shared_path / "w.bin"
+    model.touch(mode=0o600)
+    if user == "user":
+        os.chown(model, rooms.ORDINARY, rooms.ORDINARY)
+    limits = {"processes": 64, "memory": 4096 * MIB}
+    assert_limit(
+        room.run("hogs:bomb", files={model: "/model/w.bin"}, limits=limits), "process limit"
+    )
 
 
 def test_an_output_cannot_grow_past_its_limit(room: rooms.Controller) -> None:
