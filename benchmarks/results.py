@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -135,11 +136,19 @@ def _machine() -> list[str]:
     user = "root" if os.geteuid() == 0 else "an ordinary user"
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     return [
-        f"{datetime.now(UTC):%Y-%m-%d}, safe-load {metadata.version('safe-load')}, as {user}",
+        f"{datetime.now(UTC):%Y-%m-%d}, safe-load {metadata.version('safe-load')}{_commit()}, as {user}",
         f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GB of memory, {platform.system()} {platform.release()}",
         f"Python {platform.python_version()}, {versions}",
         f"peers: {peers.pinned()}",
     ]
+
+
+def _commit() -> str:
+    """The commit of the working tree, where git knows one."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return f" ({done.stdout.strip()})" if done.returncode == 0 else ""
 
 
 def _processor() -> str:

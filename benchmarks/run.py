@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import psutil
 from safe_load.profiles.units import parse_size
@@ -21,6 +22,9 @@ from benchmarks import commands, growth, measure, peers, results, scaling, ways
 from benchmarks.commands import COLD_LOAD, COLD_SCAN, SAFE_LOAD, UNSAFE_MODEL, UNSAFE_SAVE
 from benchmarks.warm import Warm
 from benchmarks.ways import Table, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).resolve().parent
 HASH, WARM_SCAN, WARM_LOAD = "`hashlib.file_digest`", "warm `scan`", "warm `load`"
@@ -63,6 +67,7 @@ def main() -> None:
     parser.add_argument("--size", default="2GiB", help="size of the large files (default 2GiB)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each row (default 3)")
     parser.add_argument("--quick", action="store_true", help="small files, one run of each row")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="these tables alone, printed only")
     options = parser.parse_args()
     size = Size(
         large=parse_size(options.size),
@@ -80,43 +85,33 @@ def main() -> None:
         work = Path(name)
         tiny = work / "tiny"
         commands.make("tiny", tiny, 0)
+        commands.make("encoder", work / "encoder", 0)
+        figures: dict[str, float] = {}
+        tables: list[Table] = []
         with Warm(tiny) as session, Warm(tiny, hash=False) as no_hash, Warm(tiny) as plain:
             bench = Bench(work, size, session, no_hash, plain)
-            tables, figures = _tables(bench)
-        tables += scaling.recorder(work, tiny, figures, 7 * size.rounds or 3)
-        tables.append(scaling.many(work, tiny, size.many, figures, size.rounds))
-        points, ended = growth.measured(work, size.growth, min(1, size.rounds))
-        notes = [
-            f"files on {_file_system(work)}, {size.rounds or 1} runs of each row, page cache warm"
-        ]
+            for part in options.only or PARTS:
+                tables += PARTS[part](bench, figures)
+        points: list[growth.Point] = []
+        ended = ""
+        if not options.only:
+            points, ended = growth.measured(work, size.growth, min(1, size.rounds))
+        notes = [f"files on {_file_system(work)}, {size.rounds or 1} runs of each row"]
         notes += [
             f"{peer.name} could not be installed" for peer in peers.PEERS if not peer.installed
         ]
     figures[results.HELP] = 1000 * median(
         measure.run([SAFE_LOAD, "--help"]).seconds for _ in range(7 * size.rounds or 3)
     )
-    text = results.render(tables, figures, notes, growth.section(points, ended))
+    more = growth.section(points, ended) if points else ""
+    text = results.render(tables, figures, notes, more)
     print("\n" + text)
-    if options.quick:
-        growth.draw(points, HERE.parent / "build" / "growth.svg")
+    if options.quick or options.only:
         return
     (HERE / "RESULTS.md").write_text(text)
     growth.draw(points, HERE / "growth.svg")
     if broken := results.broken(figures):
         raise SystemExit("not met: " + "\n         ".join(broken))
-
-
-def _tables(bench: Bench) -> tuple[list[Table], dict[str, float]]:
-    figures: dict[str, float] = {}
-    tables = [
-        _large_zip(bench, figures),
-        _files("sharded", "A sharded checkpoint with its index", bench.size.large, bench),
-        _medium_zip(bench, figures),
-        _files("legacy", "A legacy torch file", bench.size.medium // 2, bench),
-        _real_encoder(bench),
-        _tiny_model(bench, figures),
-    ]
-    return tables, figures
 
 
 def _large_zip(bench: Bench, figures: dict[str, float]) -> Table:
@@ -151,9 +146,9 @@ def _tiny_model(bench: Bench, figures: dict[str, float]) -> Table:
 
 
 def _real_encoder(bench: Bench) -> Table:
-    folder = bench.work / "encoder"
-    commands.make("encoder", folder, 0)
-    return _model("A real sentence encoder, 90 MB, with config and tokenizer", folder, bench)
+    return _model(
+        "A real sentence encoder, 90 MB, with config and tokenizer", bench.work / "encoder", bench
+    )
 
 
 def _files(kind: str, title: str, size: int, bench: Bench, *, everything: bool = False) -> Table:
@@ -228,6 +223,26 @@ def _roomy(size: int) -> str:
 def _file_system(path: Path) -> str:
     mounts = [m for m in psutil.disk_partitions(all=True) if path.is_relative_to(m.mountpoint)]
     return str(max(mounts, key=lambda mount: len(mount.mountpoint)).fstype)
+
+
+PARTS: dict[str, Callable[[Bench, dict[str, float]], list[Table]]] = {
+    "zip": lambda bench, figures: [_large_zip(bench, figures)],
+    "sharded": lambda bench, _: [
+        _files("sharded", "A sharded checkpoint with its index", bench.size.large, bench)
+    ],
+    "medium": lambda bench, figures: [_medium_zip(bench, figures)],
+    "legacy": lambda bench, _: [
+        _files("legacy", "A legacy torch file", bench.size.medium // 2, bench)
+    ],
+    "encoder": lambda bench, _: [_real_encoder(bench)],
+    "tiny": lambda bench, figures: [_tiny_model(bench, figures)],
+    "recorder": lambda bench, figures: scaling.recorder(
+        bench.work, figures, 7 * bench.size.rounds or 3
+    ),
+    "many": lambda bench, figures: [
+        scaling.many(bench.work, bench.size.many, figures, bench.size.rounds)
+    ],
+}
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ BUSY = commands.HERE / "busy.py"
 JOBS = {1: "", 2: results.JOBS_2, 4: results.JOBS_4}
 
 
-def recorder(work: Path, tiny: Path, figures: dict[str, float], rounds: int) -> list[Table]:
+def recorder(work: Path, figures: dict[str, float], rounds: int) -> list[Table]:
     """The detonation alone (of a warm scan), with the standard recording and without what it tells
     of allowed calls."""
-    tables = []
+    tiny, tables = work / "tiny", []
     with Warm(tiny) as told, Warm(tiny, denied_only=True) as quiet:
         for name, source, figure in (
             ("a tiny model", tiny, results.RECORDER),
@@ -52,12 +52,12 @@ def _detonation(label: str, session: Warm, source: Path) -> Way:
     return Way(label, once)
 
 
-def many(work: Path, tiny: Path, count: int, figures: dict[str, float], rounds: int) -> Table:
+def many(work: Path, count: int, figures: dict[str, float], rounds: int) -> Table:
     """`count` small checkpoints with 1, 2 and 4 jobs at a time, each in a session of its own.
 
     The control is work of a fixed size that needs nothing but processors, cut into as many
     processes: on a shared machine it shows what could be had meanwhile."""
-    folder = work / "many"
+    folder, tiny = work / "many", work / "tiny"
     commands.make("many", folder, count)
     sources = [str(path) for path in sorted(folder.iterdir())]
     with ExitStack() as stack:

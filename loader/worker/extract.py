@@ -97,7 +97,9 @@ def _finish(waiting: list[_Copying]) -> None:
         for file in ahead:
             file.run()
 
-    helpers = [threading.Thread(target=copy) for _ in range(min(large, len(os.sched_getaffinity(0))) - 1)]
+    helpers = [
+        threading.Thread(target=copy) for _ in range(min(large, len(os.sched_getaffinity(0))) - 1)
+    ]
     for helper in helpers:
         helper.start()
     copy()
@@ -109,9 +111,7 @@ def _finish(waiting: list[_Copying]) -> None:
         raise failures[0]
 
 
-def _refuse(
-    result: dict[str, Any], refusal: RefusedError, output: int | None
-) -> list[export.Copy]:
+def _refuse(result: dict[str, Any], refusal: RefusedError, output: int | None) -> list[export.Copy]:
     """Say so, and leave the output empty. Returns what is still to be copied: nothing."""
     result |= {"status": refusal.status, "reason": f"{result['name']}: {refusal.reason}"}
     result |= {"tensors": [], "tied": [], "metadata": {}}
