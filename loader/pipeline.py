@@ -42,6 +42,8 @@ from safe_load.report import (
 from safe_load.version import version
 
 if TYPE_CHECKING:
+    from safe_load.compare import Difference
+    from safe_load.inside import Detonated, Extracted
     from safe_load.inventory import Inventory
     from safe_load.profiles import Profile
     from safe_load.rooms import Opened
@@ -91,25 +93,38 @@ def _open(case: _Case, target: Path | None) -> None:
         )
         case.saw(opened, backend.name, backend.runtime)
         extracted, detonated = opened.results()
-        case.files = describing.files(stock, extracted, opened.digests)
         with case.stage("compare"):
             differences = compare(extracted, detonated)
-        case.findings = judge_files.joined(case.findings, extracted)
-        case.findings += judge_files.content(extracted) + judge_files.integrity(differences)
-        if opened.detonation.status == "ok":
-            case.findings += judge.account(
-                [entry.path for entry in stock.loaded], [file.name for file in detonated.files]
-            )
-        cleared = clearing.configuration(stock)
-        case.findings += judge_files.folder(stock, cleared.asks)
-        case.notes += [*stock.notes, *cleared.notes, *describing.notes(extracted, detonated)]
-        case.tensors = clearing.count(stock, extracted)
-        describing.require_loadable(stock, opened, extracted)
+        cleared = _judge(case, stock, opened, extracted, detonated, differences)
         if staging is not None and case.may_export:
             with case.stage("export"):
                 case.export = clearing.publish(
                     staging, stock, extracted, cleared, case.report_with, case.manifest_of
                 )
+
+
+def _judge(
+    case: _Case,
+    stock: Inventory,
+    opened: Opened,
+    extracted: Extracted,
+    detonated: Detonated,
+    differences: list[Difference],
+) -> clearing.Configuration:
+    """All that speaks for or against the model, into the case; the configuration that may be let
+    out. Raises what makes it not loadable, after all that was found is in the case."""
+    case.files = describing.files(stock, extracted, opened.digests)
+    case.tensors = clearing.count(stock, extracted)
+    case.findings = judge_files.joined(case.findings, extracted)
+    case.findings += judge_files.content(extracted) + judge_files.integrity(differences)
+    if opened.detonation.status == "ok":
+        accounted = [file.name for file in detonated.files]
+        case.findings += judge.account([entry.path for entry in stock.loaded], accounted)
+    cleared = clearing.configuration(stock)
+    case.findings += judge_files.folder(stock, cleared.asks)
+    case.notes += [*stock.notes, *cleared.notes, *describing.notes(extracted, detonated)]
+    describing.require_loadable(stock, opened, extracted)
+    return cleared
 
 
 def _staging(target: Path | None, stock: Inventory) -> Staging | nullcontext[None]:
