@@ -52,11 +52,13 @@ Timed = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Opened:
-    """How both rooms ended. digests: relative path -> SHA-256 of the source's files."""
+    """How both rooms ended. digests: relative path -> SHA-256 of the source's files; hashing: why
+    there are none."""
 
     extraction: RoomResult
     detonation: RoomResult
     digests: dict[str, str]
+    hashing: LimitHit | None = None
 
     def results(self) -> tuple[Extracted, Detonated]:
         """What both workers said; empty where a room ended early. Raises SandboxError for what no
@@ -131,7 +133,7 @@ class Opened:
             for doing, room in rooms:
                 if room.status == status:
                     return error(room.reason if status == "limit" else f"{doing}: {room.reason}")
-        return None
+        return self.hashing
 
 
 def profile_of(options: Options) -> Profile:
@@ -217,7 +219,11 @@ def open_model(
             hashing = together.submit(_hash, stock, options, tell, deadline, ended)
             extracting = together.submit(read)
             detonating = together.submit(run, trusting)
-            return Opened(extracting.result(), detonating.result(), hashing.result())
+            rooms = extracting.result(), detonating.result()
+            try:
+                return Opened(*rooms, hashing.result())
+            except LimitHit as error:  # what was seen in the rooms is not lost for it
+                return Opened(*rooms, {}, error)
         except BaseException:
             ended.set()
             backend.stop()  # or leaving this block would wait for the rooms' time limits
