@@ -44,6 +44,7 @@ def _started() -> Iterator[Started]:
 
 
 @pytest.fixture(
+    scope="session",
     params=[(backend, user) for backend, users in BACKENDS.items() for user in users],
     ids="-".join,
 )
@@ -53,7 +54,7 @@ def house(request: pytest.FixtureRequest) -> tuple[str, str]:
     return str(backend), str(user)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def user(house: tuple[str, str]) -> str:
     """Who builds the rooms: "root", "user" (an ordinary one, in root's tests), "self"."""
     return house[1]

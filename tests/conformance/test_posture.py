@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,13 +35,16 @@ class Seen:
         return [pid for pid, of in self.below.items() if of == name]
 
 
-@pytest.fixture
-def seen(house: tuple[str, str], shared_path: Path) -> Iterator[Seen]:
-    model = shared_path / "w.bin"
-    model.write_bytes(b"weights")
+@pytest.fixture(scope="module")
+def seen(house: tuple[str, str]) -> Iterator[Seen]:
+    """One room for all that is only looked at."""
     backend, user = house
     controller = rooms.Controller(rooms.command(user), backend)
-    yield Seen(controller, model)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        model = Path(folder) / "w.bin"
+        model.write_bytes(b"weights")
+        yield Seen(controller, model)
     controller.close()
 
 

@@ -58,7 +58,7 @@ def test_a_folder_too_deep_to_name_does_not_break_the_room(room: rooms.Controlle
 def test_callers_that_are_killed_in_the_middle_do_not_hold_up_the_room(
     room: rooms.Controller,
 ) -> None:
-    ran = room.run("liars:vanish", {"seconds": 0.7})
+    ran = room.run("liars:vanish", {"seconds": 0.3})
     assert ran.value["killed"] > 10
     assert ran.took_s < 3
 
@@ -71,7 +71,7 @@ def test_a_hail_of_signals_does_not_falsify_what_a_call_returns(room: rooms.Cont
 def test_arguments_that_change_while_they_are_read_let_no_call_through(
     room: rooms.Controller, sinkhole: bool
 ) -> None:
-    ran = room.run("liars:race", {"seconds": 0.7}, profile={"recording": {"sinkhole": sinkhole}})
+    ran = room.run("liars:race", {"seconds": 0.3}, profile={"recording": {"sinkhole": sinkhole}})
     met = ran.value["met"]
     assert [each for each in met if each.startswith("execve")] == ["execve EACCES"]
     if not sinkhole:
@@ -83,7 +83,7 @@ def test_arguments_that_change_while_they_are_read_let_no_call_through(
 def test_a_socket_that_is_swapped_while_it_is_connected_does_not_break_the_room(
     room: rooms.Controller,
 ) -> None:
-    ran = room.run("liars:closing", {"seconds": 0.5})
+    ran = room.run("liars:closing", {"seconds": 0.3})
     assert ran.value == {}
     assert ran.took_s < 3
 

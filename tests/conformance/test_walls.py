@@ -59,9 +59,16 @@ def handicapped(
 
 
 @pytest.mark.parametrize(
-    "house", [rooms.ANY, ("warm", rooms.users()[0])], indirect=True, ids="-".join
+    ("house", "handicapped"),
+    [
+        *((rooms.ANY, call) for call in LACKING),
+        *(
+            (("warm", rooms.users()[0]), call)
+            for call in ("unshare", "landlock_restrict_self", "seccomp")
+        ),
+    ],
+    indirect=True,
 )
-@pytest.mark.parametrize("handicapped", LACKING, indirect=True)
 def test_a_wall_that_the_kernel_cannot_build_makes_the_room_broken(
     handicapped: rooms.Controller,
 ) -> None:
