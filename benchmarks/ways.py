@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.warm import Warm
 
-SLOW_S = 4.0
+SLOW_S = 10.0
 """Somebody else's program that takes longer than this, in seconds, is run once."""
 
 
