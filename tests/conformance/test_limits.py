@@ -58,8 +58,8 @@ def test_memory_cannot_be_shared_out_of_the_watchs_sight(room: rooms.Controller)
 
 
 def test_a_mapped_scratch_file_counts_where_it_is_mapped(room: rooms.Controller) -> None:
-    argument = {"processes": 16, "each": 32 * MIB}
-    limits = {"memory": 256 * MIB, "scratch": 64 * MIB}
+    argument = {"processes": 2, "each": 256 * MIB}
+    limits = {"memory": 128 * MIB, "scratch": 1024 * MIB}
     assert_limit(room.run("hogs:mapped_scratch", argument, limits=limits), "memory limit")
 
 

@@ -82,7 +82,7 @@ def shared(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 
 
 def mapped_scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
-    """Map one scratch file into many processes: small for itself, much in all."""
+    """Map one large scratch file and touch all of it."""
     size = argument["each"]
     with open("/tmp/shared", "w+b") as file:
         file.truncate(size)
