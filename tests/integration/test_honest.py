@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from safe_load.report import Report
 
+#: Checkpoints are written by threads, and filters of warnings belong to the whole process: what one
+#: thread ignores for a moment, the next test's set-up makes an error again.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 #: Writing a checkpoint changes sys.modules and torch's random numbers.
 _ONE_WRITES = Lock()
 CASES = checkpoints.CASES | architectures.CASES
