@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from safe_load.report import Finding, Report
 
+#: Models are written by threads, and filters of warnings belong to the whole process.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 _KEYS = {
     "argv",
     "address",
