@@ -24,6 +24,11 @@ _INSTALLED = frozenset({"torch", "numpy", "transformers", "tokenizers", "safeten
 _REBUILDS = re.compile(r"_{0,2}(pyx_unpickle|rebuild|reconstruct|unpickle)\w*")
 #: What is written for a member of an enumeration (before Python 3.12) and for a bound method.
 _MEMBER = re.compile(r"\(<?([\w.]+)(?:\(\.\.\.\)>)?, '([A-Za-z]\w*|_[A-Za-z]\w*)'\)")
+#: How Python 3.11.0 to 3.11.3 pickles a member of a Flag that is made of others: an or of getattrs,
+#: each of which is weighed for itself, or of such ors. Of anything else, or_ stays what it is.
+_UNIONS = frozenset({"operator.or_", "_operator.or_"})
+_PART = r"<(?:builtins\.getattr|_?operator\.or_)\(\.\.\.\)>"
+_UNION = re.compile(rf"\({_PART}, {_PART}\)")
 _STANDARD = frozenset(sys.stdlib_module_names) | {"__builtin__", "copy_reg"}
 
 
@@ -31,6 +36,8 @@ def weigh(named: NamedCallable) -> tuple[Severity, str]:
     """The severity of one entry, and a clause that says why, "" where there is nothing to add."""
     name, called = named.name, named.called
     if name == "builtins.getattr" and _is_member(named.arguments):
+        return "low", ""
+    if name in _UNIONS and _UNION.fullmatch(named.arguments):
         return "low", ""
     if _matches(name, "harmless"):
         return "low", ""

@@ -324,3 +324,9 @@ def test_what_happened_is_told_with_the_call_that_it_came_from() -> None:
     extracted = Extracted([ExtractedFile("m.bin", "torch-zip", "ok", callables=[call])])
     (joined,) = judge_files.joined(seen, extracted)
     assert "It came from m.bin: os.system at byte 17 of x/data.pkl" in joined.detail
+
+
+def test_an_or_of_members_is_honest_and_an_or_of_anything_else_is_not() -> None:
+    members = "(<builtins.getattr(...)>, <builtins.getattr(...)>)"
+    assert weighed("_operator.or_", arguments=members) == "low"
+    assert weighed("_operator.or_", arguments="({'a': 1}, <os.system(...)>)") == "high"
