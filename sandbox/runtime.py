@@ -12,8 +12,10 @@ import platform
 import re
 import sys
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
+
+from safe_load.sandbox.code import folder_of
 
 #: Never shown, even when installed: what transformers loads from them can run a model's own code.
 EXCLUDED = frozenset(
@@ -66,7 +68,7 @@ def find(distributions: tuple[str, ...]) -> Runtime:
     for library in (Path(sys.base_prefix) / "lib").glob("*.so*"):
         if library.is_file() and not str(library).startswith(tuple(f"{path}/" for path in folders)):
             files[str(library)] = str(library)
-    folders[str(_code_of("safe_load.worker"))] = f"{PACKAGE}/worker"
+    folders[str(folder_of("safe_load.worker"))] = f"{PACKAGE}/worker"
     entries, missing = _installed(distributions)
     for name, source in entries.items():
         (folders if source.is_dir() else files)[str(source)] = f"{SITE}/{name}"
@@ -81,14 +83,6 @@ def find(distributions: tuple[str, ...]) -> Runtime:
         python_path=(standard[0], dynamic, SITE, MODULES),
         missing=tuple(missing),
     )
-
-
-def _code_of(package: str) -> Path:
-    """The real folder of a package of ours, also where an editable install shows links to it."""
-    spec = util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"{package} is not installed")
-    return Path(spec.origin).resolve().parent
 
 
 def _standard_library() -> list[str]:
