@@ -16,6 +16,7 @@ CAP_SYS_PTRACE = 19
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NAME = 15
+_PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
@@ -30,12 +31,11 @@ def no_new_privileges() -> None:
 
 def bound_capabilities(*kept: int) -> None:
     """Drop every capability but `kept` from the bounding set, so that none can ever come back. Needs
-    CAP_SETPCAP: before the user is changed."""
+    CAP_SETPCAP if there is anything to drop: before the user is changed."""
     for capability in range(64):
-        if capability in kept:
-            continue
         try:
-            libc.prctl(_PR_CAPBSET_DROP, capability)
+            if capability not in kept and libc.prctl(_PR_CAPBSET_READ, capability):
+                libc.prctl(_PR_CAPBSET_DROP, capability)
         except OSError as error:
             if error.errno == errno.EINVAL:  # past the last one that this kernel has
                 return

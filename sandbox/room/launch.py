@@ -11,12 +11,13 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from safe_load.sandbox.kernel import namespaces, process
+from safe_load.sandbox.kernel import namespaces, netlink, process
 from safe_load.sandbox.room import root, selftest, supervisor
 from safe_load.sandbox.room.recorder import Channel
 
@@ -48,9 +49,20 @@ def main(events: int) -> int:
     child = os.fork()
     if child == 0:
         process.die_with_parent()
-        supervisor.main(spec, channel, identity, partial(root.build, spec))  # never returns
+        build = partial(build_inside, spec, partial(root.build, spec))
+        supervisor.main(spec, channel, identity, build)  # never returns
     channel.send(kind="supervisor", pid=child)
     return see_end(child, lifeline=0)
+
+
+def build_inside(spec: dict[str, Any], build_root: Callable[[], None]) -> None:
+    """What stands in the new namespaces: a network that leads nowhere, and the file system. Done by
+    the supervisor, which is pid 1 there. Raises OSError."""
+    namespaces.raise_loopback()
+    if spec["sinkhole"]:
+        netlink.make_everything_local()
+    socket.sethostname("localhost")
+    build_root()
 
 
 def see_end(supervisor_pid: int, *, lifeline: int) -> int:

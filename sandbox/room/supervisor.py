@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from safe_load.sandbox.kernel import namespaces, netlink, process
+from safe_load.sandbox.kernel import process
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
 from safe_load.sandbox.room import cell
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
@@ -41,10 +41,19 @@ _PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
 
 @dataclass(frozen=True)
 class Identity:
-    """separated: the worker has a user of its own; outer_pid_namespace: the one that was left."""
+    """separated: the worker has a user of its own; outer_pid_namespace: the one that was left;
+    kept: the capabilities that the supervisor goes on with.
+
+    They are for reading the memory and the /proc entries of a worker that has another user, and for
+    listening where the worker believes to reach a server."""
 
     separated: bool
     outer_pid_namespace: str
+    kept: tuple[int, ...] = (
+        process.CAP_SYS_PTRACE,
+        process.CAP_DAC_READ_SEARCH,
+        process.CAP_NET_BIND_SERVICE,
+    )
 
 
 @dataclass(frozen=True)
@@ -60,18 +69,18 @@ class Broken(Exception):
 
 
 def main(
-    spec: dict[str, Any], channel: Channel, identity: Identity, build_root: Callable[[], None]
+    spec: dict[str, Any], channel: Channel, identity: Identity, build: Callable[[], None]
 ) -> NoReturn:
     """Build, run, watch, report; then exit, which kills whatever still runs.
 
-    build_root: makes the room's file system, and may rely on being in all of its namespaces.
+    build: makes the room's network and file system, and may rely on being in all of its namespaces.
     """
     recorder = Recorder(channel, spec["stage"], spec["limits"]["events"])
     try:
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)  # pid 1 ignores what it has no handler for
         process.set_name("supervisor")
-        _build(spec, channel, identity, build_root)
+        _build(channel, identity, build)
         process.dumpable(on=False)
         ours, theirs = socket.socketpair()
         worker = os.fork()
@@ -82,22 +91,24 @@ def main(
         os.close(channel.descriptor)
         cell.main(spec, theirs, separated=identity.separated)
     theirs.close()
-    _supervise(spec, recorder, channel, worker, ours)
+    _supervise(spec, recorder, channel, identity, worker, ours)
 
 
 def _supervise(
-    spec: dict[str, Any], recorder: Recorder, channel: Channel, worker: int, sync: socket.socket
+    spec: dict[str, Any],
+    recorder: Recorder,
+    channel: Channel,
+    identity: Identity,
+    worker: int,
+    sync: socket.socket,
 ) -> NoReturn:
     code = 1
     try:
         # The worker's ends; while they stay open here the controller would not see them close.
         for descriptor in {spec["result"], spec["output"], *spec["outputs"]}:
             os.close(descriptor)
-        # To read the memory and /proc entries of a worker that has another user.
-        # And to listen where the worker believes to reach a server.
-        kept = (process.CAP_SYS_PTRACE, process.CAP_DAC_READ_SEARCH, process.CAP_NET_BIND_SERVICE)
-        process.bound_capabilities(*kept)
-        process.hold_capabilities(*kept)
+        process.bound_capabilities(*identity.kept)
+        process.hold_capabilities(*identity.kept)
         status, reason, watch = _Supervision(spec, recorder, channel, worker, sync).run()
         usage = os.times()
         recorder.end(
@@ -114,16 +125,10 @@ def _supervise(
         os._exit(code)
 
 
-def _build(
-    spec: dict[str, Any], channel: Channel, identity: Identity, build_root: Callable[[], None]
-) -> None:
+def _build(channel: Channel, identity: Identity, build: Callable[[], None]) -> None:
     channel.wall("pid-namespace", os.readlink("/proc/self/ns/pid") != identity.outer_pid_namespace)
     try:
-        namespaces.raise_loopback()
-        if spec["sinkhole"]:
-            netlink.make_everything_local()
-        socket.sethostname("localhost")
-        build_root()
+        build()
     except OSError as error:
         raise Broken(f"the room's file system could not be built: {error}") from error
 

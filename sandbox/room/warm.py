@@ -256,7 +256,8 @@ def _load(descriptors: list[int], identity: supervisor.Identity, walls: _Walls) 
                 channel.wall(name, stands, detail)
         os.dup2(named["lifeline"], 0)
         os.close(named["lifeline"])
-        supervisor.main(spec, channel, identity, partial(root.furnish, spec, model))
+        build = partial(launch.build_inside, spec, partial(root.furnish, spec, model))
+        supervisor.main(spec, channel, identity, build)
     except OSError as error:
         channel.send(
             kind="end", status="broken", reason=f"the warm room could not be left: {error}"
