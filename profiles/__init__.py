@@ -52,17 +52,23 @@ class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One policy. tiers: acceptable sandbox tiers; walls: must stand or nothing is opened;
+    stand_ins: kind of room -> wall that it cannot have -> what stands there instead;
     decoys: fake credentials that are planted, by their names in rules/decoys.toml."""
 
     name: str = ""
     description: str
     tiers: tuple[Literal["A", "B"], ...]
     walls: tuple[str, ...]
+    stand_ins: dict[str, dict[str, str]] = {}
     seccomp: str
     fail_on: Literal["low", "medium", "high", "critical", "never"]
     decoys: tuple[str, ...] = ()
     limits: Limits
     recording: RecordingPolicy
+
+    def demanded(self, kind: str) -> tuple[str, ...]:
+        """The walls that must stand round a room of that kind."""
+        return tuple(wall for wall in self.walls if wall not in self.stand_ins.get(kind, {}))
 
 
 def names() -> list[str]:

@@ -126,8 +126,11 @@ def ended(pipes: Pipes, seconds: float) -> bool:
     return False
 
 
-def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomResult:
-    """The result of a room that has ended. started: time.monotonic() when it was asked for."""
+def conclude(
+    heard: Heard, profile: Profile, tier: str, started: float, *, kind: str = "native"
+) -> RoomResult:
+    """The result of a room that has ended. started: time.monotonic() when it was asked for; kind: of
+    room, which decides what may stand in for which wall."""
     end = heard.end
     if end is None:
         said = heard.output.decode("utf-8", "backslashreplace").strip()
@@ -140,7 +143,7 @@ def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomR
             _blame_what_it_raised(heard)
         if status != "ok":
             heard.blame(status, end.reason)
-    missing = [name for name in profile.walls if name not in heard.walls]
+    missing = [name for name in profile.demanded(kind) if name not in heard.walls]
     if heard.cause is None and missing:
         heard.blame("broken", f"these walls do not stand: {', '.join(missing)}")
     value = _value(heard) if heard.cause is None else None
@@ -153,7 +156,7 @@ def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomR
         reason=reason,
         value=value,
         tier=tier,
-        walls=tuple(heard.walls.values()),
+        walls=tuple({**_instead(profile, kind), **heard.walls}.values()) if heard.walls else (),
         events=tuple(heard.events),
         egress=tuple(heard.egress),
         syscalls=end.syscalls if end else {},
@@ -166,6 +169,14 @@ def conclude(heard: Heard, profile: Profile, tier: str, started: float) -> RoomR
         peak_processes=end.peak_tasks if end else 0,
         cpu_s=end.cpu_s if end else 0.0,
     )
+
+
+def _instead(profile: Profile, kind: str) -> dict[str, Wall]:
+    """What stands in that kind of room for the walls that it cannot have."""
+    return {
+        name: Wall(name, "weaker", detail)
+        for name, detail in profile.stand_ins.get(kind, {}).items()
+    }
 
 
 def _said(heard: Heard) -> dict[str, Any] | None:

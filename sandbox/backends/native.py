@@ -171,7 +171,7 @@ def specification(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
     sources = [str(source) for source, *_ in (*files, *parts.folders)]
     return {
         "stage": job.name,
-        "walls": profile.walls,
+        "walls": profile.demanded("native"),
         "separate_user": all(_readable_by_all(source) for source in sources),
         "folders": parts.folders,
         "files": files,
