@@ -15,7 +15,7 @@ LINKED := build/.linked-$(firstword $(shell echo $(SOURCES) | cksum))
 EDITABLE := --no-build-isolation --config-settings editable_mode=strict --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format baseline bench build clean
+.PHONY: help setup demo test lint format baseline bench build image clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -33,7 +33,7 @@ lint: $(LINKED) ## check style, types and the borders between the zones
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict -p safe_load
-	$(BIN)/mypy --strict --explicit-package-bases demo benchmarks
+	$(BIN)/mypy --strict --explicit-package-bases demo benchmarks images
 	$(BIN)/lint-imports
 
 format: $(LINKED) ## rewrite the code in the project's style
@@ -49,6 +49,9 @@ bench: $(LINKED) $(VENV)/.encoder $(PEERS)/.installed ## measure beside the unsa
 build: $(LINKED) ## build the sdist and the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+
+image: $(LINKED) ## make the container image and load it into docker (ARGS="--engine podman", --help)
+	$(BIN)/python -m images.build $(ARGS)
 
 clean: ## remove everything that make made, the environment included
 	rm -rf $(VENV) build dist .demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from safe_load.sandbox.kernel import libseccomp
+
 if TYPE_CHECKING:
     from safe_load.profiles import Profile, SeccompArgument
 
@@ -58,8 +60,8 @@ def compile_policy(profile: Profile, *, full: bool = False) -> Policy:
     if _OCI_ARCHITECTURES.get(machine) not in rules.architectures:
         raise PolicyError(f"the seccomp profile {profile.seccomp} has no rules for {machine}")
     try:
-        import pyseccomp  # noqa: PLC0415 - loads libseccomp, which may be missing
-    except (ImportError, OSError, RuntimeError) as error:
+        pyseccomp = libseccomp.load()
+    except (ImportError, OSError) as error:
         raise PolicyError(
             f"libseccomp cannot be loaded ({error}); install it, e.g. apt-get install libseccomp2"
         ) from error
