@@ -41,18 +41,20 @@ class Policy:
     """program: struct sock_filter[]; names: number -> name of every system call libseccomp knows;
     telling: names that are recorded and continued; errnos: name -> errno of a refused call;
     traced: at level "full", what is notified only to be traced: name -> alternatives, each a list of
-    (register, mask, value) that must all hold."""
+    (register, mask, value) that must all hold; stopped: a refused call stops its caller for a
+    tracer, instead of notifying a listener."""
 
     program: bytes
     names: dict[int, str]
     telling: frozenset[str]
     errnos: dict[str, int]
     traced: dict[str, list[list[tuple[int, int, int]]]]
+    stopped: bool = False
 
 
-def compile_policy(profile: Profile, *, full: bool = False) -> Policy:
+def compile_policy(profile: Profile, *, full: bool = False, stopped: bool = False) -> Policy:
     """Compile the profile's seccomp rules for this machine's architecture. full: notify all that
-    can safely be notified. Raises PolicyError."""
+    can safely be notified; stopped: for a tracer in a listener's place. Raises PolicyError."""
     from safe_load.profiles import seccomp  # noqa: PLC0415 - keeps msgspec out of --help
 
     machine = platform.machine()
@@ -69,7 +71,7 @@ def compile_policy(profile: Profile, *, full: bool = False) -> Policy:
     names = _system_calls(pyseccomp)
     numbers = {name: number for number, name in names.items()}
     try:
-        compiler = pyseccomp.SyscallFilter(pyseccomp.NOTIFY)
+        compiler = pyseccomp.SyscallFilter(pyseccomp.TRACE(0) if stopped else pyseccomp.NOTIFY)
     except OSError as error:
         raise PolicyError(
             f"this kernel or this libseccomp has no seccomp notifications ({error}): Linux 5.19 and "
@@ -107,6 +109,7 @@ def compile_policy(profile: Profile, *, full: bool = False) -> Policy:
         telling=frozenset(profile.recording.telling),
         errnos={name: _errno(profile, code) for name, code in profile.recording.errno.items()},
         traced=traced,
+        stopped=stopped,
     )
 
 

@@ -47,6 +47,8 @@ class NativeBackend(Backend):
     name = "native"
     runtime = None
     tier = "A"
+    #: Whether calls are stopped for a tracer instead of notified, as on a kernel without notification.
+    stopped = False
 
     def __init__(self, profile: Profile, *, patience_s: float = 300.0) -> None:
         self.profile = profile
@@ -70,7 +72,7 @@ class NativeBackend(Backend):
     def policy(self, *, full: bool) -> Policy:
         """The profile's compiled policy. Raises PolicyError."""
         if full not in self._policies:
-            self._policies[full] = compile_policy(self.profile, full=full)
+            self._policies[full] = compile_policy(self.profile, full=full, stopped=self.stopped)
         return self._policies[full]
 
     def stop(self) -> None:
@@ -185,6 +187,7 @@ def specification(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "names": policy.names,
         "sinkhole": profile.recording.sinkhole,
         "control": CONTROL_DESCRIPTOR,
+        "stopped": policy.stopped,
         "traced": policy.traced,
         "telling": sorted(policy.telling),
         "errnos": policy.errnos,

@@ -12,8 +12,20 @@ _LIBC.syscall.restype = ctypes.c_long
 # System calls without a wrapper in glibc 2.31 or in Python's os. Numbers from 424 on are the same
 # on every architecture (include/uapi/asm-generic/unistd.h); older ones are not.
 _OLD_NUMBERS = {
-    "x86_64": {"pivot_root": 155, "seccomp": 317, "capset": 126, "process_vm_writev": 311},
-    "aarch64": {"pivot_root": 41, "seccomp": 277, "capset": 91, "process_vm_writev": 271},
+    "x86_64": {
+        "pivot_root": 155,
+        "seccomp": 317,
+        "capset": 126,
+        "process_vm_writev": 311,
+        "ptrace": 101,
+    },
+    "aarch64": {
+        "pivot_root": 41,
+        "seccomp": 277,
+        "capset": 91,
+        "process_vm_writev": 271,
+        "ptrace": 117,
+    },
 }
 _NUMBERS = {
     "open_tree": 428,

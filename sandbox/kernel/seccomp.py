@@ -29,8 +29,9 @@ _ANSWER = struct.Struct("=QqiI")
 _EMPTY = bytes(_NOTIFICATION.size)
 
 
-def install(program: bytes) -> int:
-    """Install a classic BPF program (struct sock_filter[]) on this thread; return the listener.
+def install(program: bytes, *, notified: bool = True) -> int:
+    """Install a classic BPF program (struct sock_filter[]) on this thread; return the listener, or 0
+    where its calls are not notified but traced (ptrace.Tracer).
 
     The process must have one thread and no_new_privs. Raises OSError; EBUSY when a listener stands
     above already, as a chain of filters has one at most.
@@ -41,6 +42,8 @@ def install(program: bytes) -> int:
 
     argument = Program(len(program) // 8, program)
     raw = ctypes.string_at(ctypes.addressof(argument), ctypes.sizeof(argument))
+    if not notified:
+        return libc.syscall("seccomp", _SET_MODE_FILTER, 0, raw)
     try:
         return libc.syscall(
             "seccomp", _SET_MODE_FILTER, _FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE_RECV, raw

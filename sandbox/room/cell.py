@@ -39,11 +39,14 @@ def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoRet
         sync = _keep_descriptors(spec, sync)
         walls = _give_up(spec, separated=separated)
         function = import_job(spec)
-        listener = seccomp.install(bytes.fromhex(spec["program"]))
+        if spec["stopped"]:
+            _tell(sync, walls=walls)
+            _await(sync, b"?")  # the supervisor traces this process from here on
+        listener = seccomp.install(bytes.fromhex(spec["program"]), notified=not spec["stopped"])
         _tell(sync, walls=walls, listener=listener)
-        if os.read(sync.fileno(), 1) != b"!":  # the supervisor holds the listener from here on
-            os._exit(1)
-        os.close(listener)
+        _await(sync, b"!")  # the supervisor holds the listener from here on
+        if not spec["stopped"]:
+            os.close(listener)
         sync.close()
     except BaseException as error:  # noqa: BLE001 - whatever it is, the room does not stand
         _tell(sync, error=f"{type(error).__name__}: {error}"[:2000])
@@ -51,6 +54,11 @@ def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoRet
     code = _run(function, spec)
     _leave()
     os._exit(code)
+
+
+def _await(sync: socket.socket, word: bytes) -> None:
+    if os.read(sync.fileno(), 1) != word:
+        os._exit(1)
 
 
 def _tell(sync: socket.socket, **message: Any) -> None:

@@ -14,9 +14,10 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from safe_load.sandbox.kernel import process
+from safe_load.sandbox.kernel.ptrace import Tracer
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
 from safe_load.sandbox.room import cell
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
@@ -155,10 +156,12 @@ class _Supervision:
         self._watch = Watch(_PROC, spec["limits"])
         self._poll = select.poll()
         self._sinkhole = Sinkhole(self._poll, recorder.converse) if spec["sinkhole"] else None
+        self._tracer: Tracer | None = None
 
     def run(self) -> tuple[str, str, Watch]:
         """Returns the status, the reason and the watch when nothing needs to run any more."""
         listener = self._take_listener()
+        self._tracer = listener if isinstance(listener, Tracer) else None
         poll = self._poll
         poll.register(listener.descriptor, select.POLLIN)
         poll.register(0, select.POLLHUP)  # the controller holds the other end
@@ -191,20 +194,21 @@ class _Supervision:
                     status, reason = _judge(worker_ended)
                     return status, reason, self._watch
 
-    def _take_listener(self) -> Listener:
+    def _take_listener(self) -> Listener | Tracer:
         """Wait until the cell stands; hold its listener; let the worker go."""
         self._sync.settimeout(_IMPORT_S)
-        try:
-            said = json.loads(self._sync.makefile("rb").readline(65536))
-        except (OSError, ValueError) as error:
-            raise Broken("the worker died before its cell stood") from error
-        if "error" in said:
-            raise Broken(str(said["error"]))
+        line = self._sync.makefile("rb")
+        said = _hear(line)
         for name, detail in said["walls"]:
             self._channel.wall(name, stands=True, detail=detail)
-        pidfd = os.pidfd_open(self._worker)
-        listener = Listener(process.getfd(pidfd, said["listener"]))
-        os.close(pidfd)
+        if self._spec["stopped"]:  # it has no filter yet: one without a tracer answers ENOSYS
+            listener: Listener | Tracer = Tracer(self._worker)
+            self._sync.sendall(b"?")
+            _hear(line)
+        else:
+            pidfd = os.pidfd_open(self._worker)
+            listener = Listener(process.getfd(pidfd, said["listener"]))
+            os.close(pidfd)
         self._check_posture()
         self._channel.wall(
             "seccomp", stands=True, detail=f"{len(self._spec['program']) // 16} instructions"
@@ -212,7 +216,7 @@ class _Supervision:
         self._channel.wall(
             "recorder",
             stands=True,
-            detail="synchronous" if listener.synchronous else "asynchronous",
+            detail=_manner(listener),
         )
         missing = [name for name in self._spec["walls"] if name not in self._channel.standing]
         if missing:  # before anything is opened
@@ -236,6 +240,8 @@ class _Supervision:
 
     def _reap(self) -> int | None:
         """Collect the dead; the worker's exit status if it is among them."""
+        if self._tracer is not None:
+            return self._tracer.ended()
         found = None
         while True:
             try:
@@ -247,7 +253,7 @@ class _Supervision:
             if pid == self._worker:
                 found = status
 
-    def _answer(self, listener: Listener) -> None:
+    def _answer(self, listener: Listener | Tracer) -> None:
         poll = select.poll()
         poll.register(listener.descriptor, select.POLLIN)
         for _ in range(_BATCH):
@@ -257,7 +263,7 @@ class _Supervision:
             if not poll.poll(0) or self._watch.wait_s == 0:
                 return
 
-    def _decide(self, listener: Listener, call: Notification) -> None:
+    def _decide(self, listener: Listener | Tracer, call: Notification) -> None:
         # Opened for each call: a pid that is used again would be read from the memory of the dead.
         caller = _caller(call.pid)
         try:
@@ -266,7 +272,9 @@ class _Supervision:
             if caller is not None:
                 caller.memory.close()
 
-    def _settle(self, listener: Listener, call: Notification, caller: Caller | None) -> None:
+    def _settle(
+        self, listener: Listener | Tracer, call: Notification, caller: Caller | None
+    ) -> None:
         name = self._names.get(call.number, f"syscall_{call.number}")
         args = {} if caller is None else arguments(name, caller, call.args)
         if not listener.still_waits(call):
@@ -353,6 +361,23 @@ class _Supervision:
             return False
         path = args.get("path")
         return isinstance(path, str) and (path + "/").startswith(self._quiet)
+
+
+def _hear(line: BinaryIO) -> dict[str, Any]:
+    """What the worker says while its cell is built. Raises Broken."""
+    try:
+        said = json.loads(line.readline(65536))
+    except (OSError, ValueError) as error:
+        raise Broken("the worker died before its cell stood") from error
+    if not isinstance(said, dict) or "error" in said:
+        raise Broken(str(said["error"] if isinstance(said, dict) else said))
+    return said
+
+
+def _manner(listener: Listener | Tracer) -> str:
+    if isinstance(listener, Tracer):
+        return "synchronous, by ptrace"
+    return "synchronous" if listener.synchronous else "asynchronous"
 
 
 def _caller(pid: int) -> Caller | None:

@@ -24,6 +24,8 @@ BACKENDS = {
     "native": rooms.users(),
     # Which user runs a warm room makes no difference to it but the one that `native` proves.
     "warm": rooms.users()[:1],
+    # ptrace in the place of notification, as in gVisor's kernel.
+    "traced": rooms.users()[-1:],
 }
 
 Started = dict[tuple[str, str], rooms.Controller]

@@ -108,8 +108,18 @@ def _warm(profile: Any, **options: Any) -> Any:
     return WarmBackend(profile, Furniture((_ENTRY,), (), (), _MODULES), **options)
 
 
+def _traced(profile: Any, **options: Any) -> Any:
+    """The native room, with its calls answered as on a kernel that cannot notify of them."""
+    from safe_load.sandbox.backends.native import NativeBackend
+
+    class Traced(NativeBackend):
+        stopped = True
+
+    return Traced(profile, **options)
+
+
 #: Every backend that the suite proves. Another one is one more line here and in conftest.BACKENDS.
-_BACKENDS: dict[str, Callable[..., Any]] = {"native": _native, "warm": _warm}
+_BACKENDS: dict[str, Callable[..., Any]] = {"native": _native, "warm": _warm, "traced": _traced}
 
 
 if __name__ == "__main__":

@@ -60,15 +60,19 @@ def assert_holds(expected: dict[str, str], found: dict[str, str]) -> None:
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_every_thread_of_the_worker_and_its_children_has_given_up_everything(seen: Seen) -> None:
+def test_every_thread_of_the_worker_and_its_children_has_given_up_everything(
+    seen: Seen, house: tuple[str, str]
+) -> None:
     workers = seen.all_of("worker")
+    (supervisor,) = seen.all_of("supervisor")
+    tracer = {"TracerPid": str(supervisor) if house[0] == "traced" else "0"}
     assert len(workers) == 2
     threads = [
         (pid, int(task.name)) for pid in workers for task in Path(f"/proc/{pid}/task").iterdir()
     ]
     assert len(threads) == 3
     for pid, thread in threads:
-        assert_holds(EXPECTED["worker"], status(pid, thread))
+        assert_holds({**EXPECTED["worker"], **tracer}, status(pid, thread))
 
 
 def test_the_supervisor_keeps_what_it_needs_and_no_more(seen: Seen) -> None:

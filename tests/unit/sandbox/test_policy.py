@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ALLOW, NOTIFY, KILL, ERRNO = 0x7FFF0000, 0x7FC00000, 0x80000000, 0x00050000
+TRACE = 0x7FF00000
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 NATIVE = ARCHITECTURES[platform.machine()]
 I386 = 0x40000003
@@ -121,6 +122,23 @@ def test_the_filter_means_what_the_profile_says_for_every_call_and_register(full
                 name or number,
                 [hex(arg) for arg in args],
             )
+
+
+def test_where_nothing_can_be_notified_the_same_calls_stop_their_caller() -> None:
+    stopped = policy.compile_policy(profiles.load("strict"), stopped=True)
+    for number, name in stopped.names.items():
+        for args in interesting(name):
+            expected = meant(name, args, full=False)
+            expected = TRACE if expected == NOTIFY else expected
+            assert run(stopped.program, number, args) == expected, (name, args)
+
+
+def test_no_child_can_be_made_that_a_tracer_would_not_see() -> None:
+    program, names = compiled(full=False).program, compiled(full=False).names
+    (clone,) = (number for number, name in names.items() if name == "clone")
+    untraced, thread = 0x00800000, 0x003D0F00  # clone(2)
+    assert run(program, clone, (thread, 0, 0, 0, 0, 0)) == ALLOW
+    assert run(program, clone, (thread | untraced, 0, 0, 0, 0, 0)) == NOTIFY
 
 
 @LEVELS
