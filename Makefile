@@ -15,7 +15,7 @@ LINKED := build/.linked-$(firstword $(shell echo $(SOURCES) | cksum))
 EDITABLE := --no-build-isolation --config-settings editable_mode=strict --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format baseline bench build image clean
+.PHONY: help setup demo test lint format baseline bench build engine image clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -49,6 +49,9 @@ bench: $(LINKED) $(VENV)/.encoder $(PEERS)/.installed ## measure beside the unsa
 build: $(LINKED) ## build the sdist and the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+
+engine: ## install and start docker with gVisor's runsc, for the tests of containers (as root)
+	.ci/engine
 
 image: $(LINKED) ## make the container image and load it into docker (ARGS="--engine podman", --help)
 	$(BIN)/python -m images.build $(ARGS)
