@@ -4,6 +4,7 @@
 
     result = safe_load.scan("model-dir")               # what it is, and what it tried
     result = safe_load.load("model-dir", "cleared/")   # and a cleared copy; raises if rejected
+    path = safe_load.clear("model-dir")                # the copy again, at once the second time
     state = safe_load.load_file("pytorch_model.bin")   # tensors, as safetensors gives them
 
 What is named here is public; the rest of the package is not. Zones of trust: this folder is the
@@ -17,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from safe_load.api import Result, load, load_file, scan
+    from safe_load.api import Result, clear, load, load_file, scan
     from safe_load.errors import (
         LimitHit,
         NotLoadable,
@@ -42,13 +43,14 @@ __all__ = [
     "Session",
     "UsageError",
     "__version__",
+    "clear",
     "load",
     "load_file",
     "scan",
 ]
 
 _HOMES = {
-    "safe_load.api": ("Result", "load", "load_file", "scan"),
+    "safe_load.api": ("Result", "clear", "load", "load_file", "scan"),
     "safe_load.errors": (
         "LimitHit",
         "NotLoadable",

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safe_load import pipeline
 from safe_load.errors import LimitHit, NotLoadable, Rejected, SafeLoadError, SandboxError
-from safe_load.options import Options
+from safe_load.options import Options, Progress
 
 if TYPE_CHECKING:
     import torch
+    from safe_load.cleared import Cleared
     from safe_load.report import Egress, Finding, Report, Verdict
+    from safe_load.sandbox.backends.interface import Backend
 
 Source = str | os.PathLike[str]
+Watcher = Callable[[Progress], None]
 
 _ERRORS: dict[str, type[SafeLoadError]] = {
     "not_loadable": NotLoadable,
@@ -70,6 +74,47 @@ def load(source: Source, target: Source, **options: object) -> Result:
     """
     path = os.fspath(target)
     return exported(pipeline.load(os.fspath(source), path, Options(**options)), path)  # type: ignore[arg-type]
+
+
+def clear(
+    source: Source,
+    *,
+    refresh: bool = False,
+    verify: bool = False,
+    progress: Watcher | None = None,
+    **options: object,
+) -> Path:
+    """A cleared copy of a model, for any library that takes a folder: opened in a room the first
+    time, and from the user's cache folder whenever the same bytes are asked for by the same policy.
+
+    The folder is read-only and stays at least while this process runs. refresh: make it anew.
+    verify: hash all of source and copy, instead of believing their sizes and times. progress: called
+    with each step. options: as for `scan`. Raises as `load`; NotLoadable when the copy was changed,
+    UsageError when the cache folder cannot be used.
+    """
+    given = Options(**options)  # type: ignore[arg-type]
+    return cleared(source, given, refresh=refresh, verify=verify, progress=progress).path
+
+
+def cleared(
+    source: Source,
+    options: Options,
+    *,
+    refresh: bool = False,
+    verify: bool = False,
+    progress: Watcher | None = None,
+    backend: Backend | None = None,
+) -> Cleared:
+    """As `clear`, with the report. backend: made for the same options' profile."""
+    from safe_load import cleared as once  # noqa: PLC0415 - only who clears needs the vault
+
+    def open_it(name: str, target: Path, how: Options) -> Report:
+        report = pipeline.load(name, target, how, progress, backend=backend)
+        return exported(report, str(target)).report
+
+    return once.clear(
+        os.fspath(source), options, open_it, refresh=refresh, verify=verify, progress=progress
+    )
 
 
 def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:

@@ -65,7 +65,7 @@ class Staging:
         made: list[Path] = []
         try:
             _make_parents(target.parent, made)
-            _sweep(target)
+            sweep(target.parent, re.compile(re.escape(target.name)))
             space = os.statvfs(target.parent)
             if space.f_bavail * space.f_frsize < expected:
                 raise UsageError(
@@ -183,7 +183,7 @@ class Staging:
         trace: TracebackType | None,
     ) -> None:
         if not self._published:
-            shutil.rmtree(self.path, ignore_errors=True)
+            remove_tree(self.path)
             _remove_parents(self._made)
         for descriptor in self._outputs.values():
             os.close(descriptor)
@@ -231,7 +231,7 @@ def _remove_parents(made: list[Path]) -> None:
 def _make_locked(target: Path) -> tuple[Path, int]:
     """A new hidden folder beside the target, and a descriptor on it that holds its lock."""
     while True:
-        path = target.with_name(f".{target.name}{_MARK}{secrets.token_hex(4)}")
+        path = hidden_beside(target)
         path.mkdir(mode=0o700)
         try:
             descriptor = os.open(path, _FOLDER)
@@ -246,17 +246,22 @@ def _make_locked(target: Path) -> tuple[Path, int]:
             os.close(descriptor)
         except BaseException:
             os.close(descriptor)
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
             raise
         else:
             os.close(descriptor)
 
 
-def _sweep(target: Path) -> None:
-    """Remove hidden folders of earlier exports to this target whose process is dead."""
-    pattern = re.compile(re.escape(f".{target.name}{_MARK}") + "[0-9a-f]{8}")
-    with os.scandir(target.parent) as entries:
-        found = [Path(entry.path) for entry in entries if pattern.fullmatch(entry.name)]
+def sweep(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove hidden folders in `folder` of earlier exports to targets of these names whose process is
+    dead."""
+    mark = re.compile(r"\.(.+)" + re.escape(_MARK) + "[0-9a-f]{8}", re.DOTALL)
+    with os.scandir(folder) as entries:
+        found = [
+            Path(entry.path)
+            for entry in entries
+            if (match := mark.fullmatch(entry.name)) and names.fullmatch(match[1])
+        ]
     for path in found:
         # It may vanish meanwhile, or be another user's: neither is ours to care for.
         with suppress(OSError):
@@ -265,9 +270,22 @@ def _sweep(target: Path) -> None:
                 if os.fstat(descriptor).st_uid == os.geteuid():
                     # The lock went with the process, however that died (flock(2)).
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path, ignore_errors=True)
+                    remove_tree(path)
             finally:
                 os.close(descriptor)
+
+
+def hidden_beside(target: Path) -> Path:
+    """A new name, beside the target, for what is not to be seen and may be swept away."""
+    return target.with_name(f".{target.name}{_MARK}{secrets.token_hex(4)}")
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder of ours and all in it, also where it was made read-only, as far as it goes."""
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            os.chmod(folder, 0o700)  # noqa: PTH101
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

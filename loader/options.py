@@ -43,7 +43,7 @@ class Options:
 class Progress:
     """One step of one load. done and total: bytes, None where a stage cannot count."""
 
-    stage: Literal["inventory", "extract", "detonate", "compare", "export"]
+    stage: Literal["inventory", "wait", "extract", "detonate", "compare", "export"]
     state: Literal["start", "progress", "end"]
     done: int | None = None
     total: int | None = None

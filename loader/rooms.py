@@ -46,6 +46,8 @@ _GROWTH, _HEADER = 4, 128 << 20
 _NEEDED = {"weights": ("torch", "numpy", "safetensors"), "model": ("transformers", "tokenizers")}
 #: Shown where installed: what tokenizers and processors of common models import.
 _WELCOME = ("joblib", "sentencepiece", "protobuf", "tiktoken", "pillow", "scipy", "einops")
+#: All that a room may be furnished with: what these do decides what a load lets out.
+FURNISHING = (*_NEEDED["weights"], *_NEEDED["model"], *_WELCOME)
 
 Timed = Callable[[str], AbstractContextManager[None]]
 

@@ -12,10 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from safe_load import pipeline, rooms
-from safe_load.api import Result, Source, exported, judged
+from safe_load.api import Result, Source, cleared, exported, judged
 from safe_load.options import Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from safe_load.options import Progress
     from safe_load.report import Report
 
 Watcher = Callable[[str, "Report"], None]
@@ -59,6 +62,24 @@ class Session:
         return exported(
             pipeline.load(os.fspath(source), path, self._options, backend=self._backend), path
         )
+
+    def clear(
+        self,
+        source: Source,
+        *,
+        refresh: bool = False,
+        verify: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Path:
+        """As safe_load.clear."""
+        return cleared(
+            source,
+            self._options,
+            refresh=refresh,
+            verify=verify,
+            progress=progress,
+            backend=self._backend,
+        ).path
 
     def report(self, source: Source) -> Report:
         """The report of one scan, whatever its outcome."""

@@ -47,7 +47,7 @@ def verify(
     expected = {entry.path: entry for entry in stated.files}
     folders = {parent.as_posix() for path in expected for parent in Path(path).parents} - {"."}
     sizes: dict[str, int] = {}
-    for path, state in _walk(folder):
+    for path, state in walk(folder):
         if stat.S_ISDIR(state.st_mode):
             if path not in folders:
                 problems.append(f"{shown(path)} is a folder that the manifest does not know")
@@ -96,7 +96,7 @@ def _read_manifest(folder: Path) -> manifest.Manifest:
         raise NotLoadable(str(error)) from error
 
 
-def _walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
+def walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Everything below a folder, links not followed: the relative path and its lstat."""
     waiting = [""]
     while waiting:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DOING = {
     "inventory": "listing and hashing files",
+    "wait": "waiting for another process that clears it",
     "extract": "reading the weights as data",
     "detonate": "opening it inside the sandbox",
     "compare": "comparing what loaded with the bytes",

@@ -1,0 +1,94 @@
+"""What a clearance is worth: the bytes it was given for, and the policy that gave it.
+
+Zone: controller. Two loads with the same key would say the same; anything that could change what a
+load lets out is part of it, so no old clearance outlives a change of policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from safe_load import rooms
+from safe_load.version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from safe_load.inventory import Inventory
+    from safe_load.options import Options
+    from safe_load.profiles import Profile
+    from safe_load.source_index import SourceIndex
+
+_FORMAT = 1
+_CODE = (".py", ".json", ".toml")
+_PACKAGE = Path(__file__).parent
+
+
+def policy(options: Options, profile: Profile, index: SourceIndex) -> dict[str, Any]:
+    """All that decides what a load lets out, besides the source: our own code and tables, what the
+    room is furnished with, the profile's effective values, and the options."""
+    return {
+        "format": _FORMAT,
+        "safe_load": [version(), _code(index)],
+        "python": sys.version,
+        "room": sorted(_installed(rooms.FURNISHING)),
+        "profile": msgspec.to_builtins(profile),
+        "options": {
+            "depth": options.depth,
+            "fail_on": options.fail_on or profile.fail_on,
+            "backend": options.backend,
+            "runtime": options.runtime,
+        },
+    }
+
+
+def key(stock: Inventory, digests: Mapping[Path, str], policy: Mapping[str, Any]) -> str:
+    """The name of this clearance: SHA-256, in hex, of the policy and of each file's name, size and
+    content."""
+    files = [(entry.path, entry.size, digests[entry.place]) for entry in stock.entries]
+    stated = {"policy": policy, "folder": stock.folder, "files": files}
+    return hashlib.sha256(msgspec.json.encode(stated, order="sorted")).hexdigest()
+
+
+def _code(index: SourceIndex) -> str:
+    """A digest of this package's own files: what a version number says only of a release."""
+    files = [
+        Path(folder, name)
+        for folder, _, names in os.walk(_PACKAGE)
+        for name in names
+        if name.endswith(_CODE)
+    ]
+    places = {file: file.resolve() for file in files}
+    known = index.digests(str(_PACKAGE), set(places.values()))
+    lines = sorted(
+        f"{file.relative_to(_PACKAGE)} {known[place][1]}" for file, place in places.items()
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _installed(wanted: Iterable[str]) -> set[str]:
+    """name-version of each of these distributions, as its folder of metadata is called: asking
+    importlib.metadata would read every one of them."""
+    names = {_normal(name) for name in wanted}
+    found: dict[str, str] = {}
+    for place in sys.path:
+        try:
+            entries = os.listdir(place)  # noqa: PTH208 (hundreds of names, no paths needed)
+        except OSError:
+            continue
+        for entry in entries:
+            stem, _, kind = entry.rpartition(".")
+            name, _, number = stem.partition("-")
+            if kind in ("dist-info", "egg-info") and _normal(name) in names:
+                found.setdefault(_normal(name), number)
+    return {f"{name}-{number}" for name, number in found.items()}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

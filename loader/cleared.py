@@ -1,0 +1,193 @@
+"""Clear a model once: from the vault when these bytes were cleared by this policy before.
+
+Zone: controller. Answers `safe_load.clear`. What is opened, and how, is `pipeline`'s; what is kept,
+and whether it is still what it was, is the vault's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from safe_load import clearance, inventory, rooms
+from safe_load.clearing import REPORT
+from safe_load.errors import NotLoadable, UsageError
+from safe_load.formats.escape import visible
+from safe_load.options import Options, Progress
+from safe_load.profiles.units import format_size, parse_size
+from safe_load.report import Report, decode
+from safe_load.source_index import require_unchanged
+from safe_load.vault import Seal, Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safe_load.inventory import Inventory
+    from safe_load.source_index import Signature
+
+Watcher = Callable[[Progress], None]
+#: Loads a source into a folder, as `pipeline.load` does; raises where nothing was exported.
+Load = Callable[[str, Path, Options], Report]
+
+#: Bytes that the vault may hold when SAFE_LOAD_CACHE_SIZE does not say.
+DEFAULT_SIZE = 100 << 30
+#: Seconds beyond the time that one load may take.
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """path: the cleared folder; fresh: whether it was made just now."""
+
+    path: Path
+    seal: Seal
+    fresh: bool
+
+    @cached_property
+    def report(self) -> Report:
+        """The report of the load that made it; says so when that was an earlier one."""
+        report = decode((self.path / REPORT).read_bytes())
+        if self.fresh:
+            return report
+        note = f"From the vault: cleared on {self.seal.created}, and not opened again."
+        return msgspec.structs.replace(report, notes=[note, *report.notes])
+
+
+def home(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's cache folder: $SAFE_LOAD_HOME, $XDG_CACHE_HOME/safe-load, ~/.cache/safe-load."""
+    if chosen := environ.get("SAFE_LOAD_HOME"):
+        return Path(os.path.realpath(chosen))
+    caches = Path(environ.get("XDG_CACHE_HOME", ""))
+    # The specification of base directories: a relative path is to be ignored.
+    folder = caches if caches.is_absolute() else Path("~/.cache").expanduser()
+    return Path(os.path.realpath(folder / "safe-load"))
+
+
+def size_limit(environ: Mapping[str, str] = os.environ) -> int:
+    """Bytes that the vault may hold. Raises UsageError."""
+    text = environ.get("SAFE_LOAD_CACHE_SIZE")
+    try:
+        return parse_size(text) if text else DEFAULT_SIZE
+    except ValueError as error:
+        raise UsageError(f"SAFE_LOAD_CACHE_SIZE: {error}") from None
+
+
+def clear(
+    source: str,
+    options: Options,
+    load: Load,
+    *,
+    refresh: bool = False,
+    verify: bool = False,
+    progress: Watcher | None = None,
+) -> Cleared:
+    """The cleared folder of a source: the vault's, or a new one.
+
+    refresh: make it anew, whatever is there. verify: believe no times, hash source and entry. Raises
+    as `load` does, NotLoadable for an entry that was changed, UsageError for a vault that cannot be
+    used.
+    """
+    if options.export_despite_findings or options.record == "full":
+        raise UsageError(
+            "the vault keeps only what was not rejected, and does not open again what it knows: "
+            "use load() for export_despite_findings and record='full'"
+        )
+    limit = size_limit()
+    options = replace(options, hash=True)
+    profile = rooms.profile_of(options)
+    vault = Vault(home())
+    tell = progress or (lambda _: None)
+    stock, known = _known(source, vault, trust=not verify, tell=tell)
+    digests = {place: digest for place, (_, digest) in known.items()}
+    key = clearance.key(stock, digests, clearance.policy(options, profile, vault.sources))
+    fresh = False
+    while refresh or (seal := vault.use(key, verify=verify)) is None:
+        waiting = _Waiting(tell)
+        with vault.making(key, waiting, profile.limits.timeout + _PATIENCE):
+            waiting.end()
+            # It may have been made while we waited.
+            if refresh or vault.use(key) is None:
+                vault.remove(key)
+                _make(vault, key, stock, known, options, load)
+                refresh, fresh = False, True
+    if fresh:
+        vault.prune(max_bytes=limit)
+    return Cleared(vault.place(key), seal, fresh)
+
+
+_KnownFiles = dict[Path, tuple["Signature", str]]
+
+
+def _known(
+    source: str, vault: Vault, *, trust: bool, tell: Watcher
+) -> tuple[Inventory, _KnownFiles]:
+    tell(Progress("inventory", "start"))
+    stock = inventory.take(source)
+    total = sum(entry.size for entry in stock.entries)
+    done = 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        tell(Progress("inventory", "progress", done, total))
+
+    places = {entry.place for entry in stock.entries}
+    known = vault.sources.digests(os.path.realpath(source), places, trust=trust, progress=count)
+    for entry in stock.entries:
+        found, _ = known[entry.place]
+        if (found.device, found.inode, found.size) != (*entry.identity, entry.size):
+            raise NotLoadable(f"{visible(entry.path)} was changed while it was read")
+    tell(Progress("inventory", "end"))
+    return stock, known
+
+
+def _make(
+    vault: Vault,
+    key: str,
+    stock: Inventory,
+    known: _KnownFiles,
+    options: Options,
+    load: Load,
+) -> None:
+    needed = sum(entry.size for entry in stock.weights)
+    space = os.statvfs(vault.home)
+    free = space.f_bavail * space.f_frsize
+    if free < needed:
+        raise UsageError(
+            f"the cache folder {vault.home} has {format_size(free)} free, the cleared copy needs "
+            f"{format_size(needed)}: `safe-load cache prune` makes room, SAFE_LOAD_HOME names another"
+        )
+    report = load(stock.source, vault.place(key), options)
+    # The key was made of what was hashed before; it must be what the load itself has hashed, and
+    # nothing may have changed from then to now: other bytes would be cleared in these bytes' name.
+    expected = {entry.path: known[entry.place][1] for entry in stock.entries}
+    try:
+        if {file.path: file.sha256 for file in report.files} != expected:
+            raise NotLoadable(f"{stock.source} was changed while it was opened")
+        require_unchanged({place: found for place, (found, _) in known.items()})
+    except NotLoadable:
+        vault.remove(key)
+        raise
+    vault.seal(key, report)
+
+
+class _Waiting:
+    """Tells once that another process is waited for, and once that the wait is over."""
+
+    def __init__(self, tell: Watcher) -> None:
+        self._tell = tell
+        self._told = False
+
+    def __call__(self) -> None:
+        if not self._told:
+            self._tell(Progress("wait", "start"))
+            self._told = True
+
+    def end(self) -> None:
+        if self._told:
+            self._tell(Progress("wait", "end"))
