@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
@@ -19,13 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
-from safe_load import manifest
+from safe_load import copying, manifest
 from safe_load.errors import LimitHit, UsageError
 from safe_load.hashing import sha256_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
+
+    from safe_load.copying import Run
 
 _MARK = ".safe-load-"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -110,8 +113,17 @@ class Staging:
             while view:
                 view = view[os.write(descriptor, view) :]
 
-    def digest_outputs(self) -> None:
-        """Hash what is there so far. `publish` would do it; this can be done while others work."""
+    def fill(
+        self, name: str, source: int, runs: Sequence[Run], progress: Callable[[int], None]
+    ) -> None:
+        """Copy into an output what is still missing in it, and hash it in the same pass. Raises as
+        `copying.copy`, and LimitHit."""
+        digest = hashlib.sha256()
+        with _disk_full(self.target):
+            copying.copy(source, self._outputs[name], runs, digest, progress)
+        self._digests[name] = (*self._state(name), digest.hexdigest())
+
+    def _digest_outputs(self) -> None:
         names = [name for name in self._outputs if name not in self._digests]
         digests = sha256_files([self.path / name for name in names])
         for name in names:
@@ -137,7 +149,7 @@ class Staging:
         for name in names:
             if name in self._digests and self._digests[name][:2] != self._state(name):
                 del self._digests[name]
-        self.digest_outputs()
+        self._digest_outputs()
         entries = [
             manifest.FileEntry(name, self._digests[name][0], self._digests[name][2])
             for name in names

@@ -56,7 +56,8 @@ class NamedCallable(msgspec.Struct, frozen=True):
 
 
 class ExtractedFile(msgspec.Struct, frozen=True):
-    """What extraction read of one file. reason: one sentence unless status is "ok"."""
+    """What extraction read of one file. reason: one sentence unless status is "ok". runs: offset in
+    the file, offset in its export, bytes: what is still to be copied there."""
 
     name: _PATH
     format: _WORD
@@ -67,6 +68,7 @@ class ExtractedFile(msgspec.Struct, frozen=True):
     callables: Annotated[list[NamedCallable], msgspec.Meta(max_length=MAX_TEXTS)] = []
     metadata: Annotated[dict[_TEXT, _TEXT], msgspec.Meta(max_length=MAX_TEXTS)] = {}
     notes: Annotated[list[_TEXT], msgspec.Meta(max_length=MAX_TEXTS)] = []
+    runs: Annotated[list[tuple[_COUNT, _COUNT, _COUNT]], msgspec.Meta(max_length=MAX_TENSORS)] = []
 
 
 class Extracted(msgspec.Struct, frozen=True):

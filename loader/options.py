@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("auto", "native", "docker")
 DEPTHS = ("auto", "weights", "model", "run")
+Stage = Literal["inventory", "wait", "extract", "detonate", "compare", "export"]
 RECORDS = ("standard", "full")
 FAIL_ON = ("low", "medium", "high", "critical", "never")
 
@@ -43,7 +44,7 @@ class Options:
 class Progress:
     """One step of one load. done and total: bytes, None where a stage cannot count."""
 
-    stage: Literal["inventory", "wait", "extract", "detonate", "compare", "export"]
+    stage: Stage
     state: Literal["start", "progress", "end"]
     done: int | None = None
     total: int | None = None

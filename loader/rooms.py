@@ -13,26 +13,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from threading import Event
 from typing import TYPE_CHECKING
 
 import msgspec
 from safe_load import profiles
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError, UsageError
-from safe_load.hashing import sha256_files
 from safe_load.inside import Detonated, Extracted, read_detonated, read_extracted
 from safe_load.judge import as_event
-from safe_load.options import Progress
+from safe_load.meanwhile import Meanwhile
 from safe_load.report import Egress, Recording, Resources, SyscallCount, WallState
 from safe_load.sandbox.backends.interface import Bind, Job, RoomResult
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from safe_load.decoys import Decoys
     from safe_load.export import Staging
     from safe_load.inventory import Entry, Inventory
-    from safe_load.options import Options
+    from safe_load.options import Options, Progress
     from safe_load.profiles import Profile
     from safe_load.sandbox.backends.interface import Backend
     from safe_load.sandbox.backends.warm import Furniture
@@ -54,24 +50,22 @@ Timed = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Opened:
-    """How both rooms ended. digests: relative path -> SHA-256 of the source's files; hashing: why
-    there are none."""
+    """How both rooms ended. digests: relative path -> SHA-256 of the source's files; late: why the
+    controller's own part, hashing and copying, did not come to its end."""
 
     extraction: RoomResult
     detonation: RoomResult
     digests: dict[str, str]
-    hashing: LimitHit | None = None
+    late: SafeLoadError | None = None
 
     def results(self) -> tuple[Extracted, Detonated]:
         """What both workers said; empty where a room ended early. Raises SandboxError for what no
         worker of ours says."""
         try:
-            return (
-                read_extracted(self.extraction.value or {"files": []}),
-                read_detonated(self.detonation.value or {"files": []}),
-            )
+            detonated = read_detonated(self.detonation.value or {"files": []})
         except ValueError as error:
             raise SandboxError(str(error)) from error
+        return _extracted(self.extraction), detonated
 
     def recording(self, started: float, level: str) -> Recording:
         """What was recorded in both rooms, in the order of time, t counted from `started`."""
@@ -135,7 +129,14 @@ class Opened:
             for doing, room in rooms:
                 if room.status == status:
                     return error(room.reason if status == "limit" else f"{doing}: {room.reason}")
-        return self.hashing
+        return self.late
+
+
+def _extracted(result: RoomResult) -> Extracted:
+    try:
+        return read_extracted(result.value or {"files": []})
+    except ValueError as error:
+        raise SandboxError(str(error)) from error
 
 
 def profile_of(options: Options) -> Profile:
@@ -203,31 +204,35 @@ def open_model(
     """Run both rooms, and hash the source beside them. Returns when everything inside is dead."""
     reading = extraction_job(stock, staging)
     trusting = detonation_job(stock, depth_of(stock, options), decoys)
+    meanwhile = Meanwhile(stock, tell, time.monotonic() + backend.profile.limits.timeout)
 
     def run(job: Job) -> RoomResult:
         with stage(job.name):
             return backend.run(replace(job, trace=trace))
 
-    def read() -> RoomResult:
-        result = run(reading)
-        if staging is not None:
-            staging.digest_outputs()  # nobody is left who could write, and the other room takes longer
-        return result
+    def read() -> tuple[RoomResult, SafeLoadError | None]:
+        with stage(reading.name):
+            result = backend.run(replace(reading, trace=trace))
+            try:
+                if staging is not None and result.status == "ok":
+                    meanwhile.fill(staging, _extracted(result))
+            except SafeLoadError as error:
+                return result, error
+            return result, None
 
-    ended = Event()
-    deadline = time.monotonic() + backend.profile.limits.timeout
     with ThreadPoolExecutor(3, thread_name_prefix="room") as together:
         try:
-            hashing = together.submit(_hash, stock, options, tell, deadline, ended)
+            hashing = together.submit(meanwhile.digests) if options.hash else None
             extracting = together.submit(read)
             detonating = together.submit(run, trusting)
-            rooms = extracting.result(), detonating.result()
+            extraction, late = extracting.result()
+            detonation = detonating.result()
             try:
-                return Opened(*rooms, hashing.result())
+                return Opened(extraction, detonation, hashing.result() if hashing else {}, late)
             except LimitHit as error:  # what was seen in the rooms is not lost for it
-                return Opened(*rooms, {}, error)
+                return Opened(extraction, detonation, {}, late or error)
         except BaseException:
-            ended.set()
+            meanwhile.end()
             backend.stop()  # or leaving this block would wait for the rooms' time limits
             raise
 
@@ -306,34 +311,3 @@ def _require_installed(distributions: tuple[str, ...]) -> None:
 
 def _binds(entries: tuple[Entry, ...] | list[Entry]) -> tuple[Bind, ...]:
     return tuple(Bind(entry.place, f"{MODEL}/{entry.path}", entry.identity) for entry in entries)
-
-
-def _hash(
-    stock: Inventory,
-    options: Options,
-    tell: Callable[[Progress], None],
-    deadline: float,
-    ended: Event,
-) -> dict[str, str]:
-    """SHA-256 of every file; {} when it was not asked for. Raises LimitHit past the deadline, and
-    ends early when `ended` is set."""
-    if not options.hash:
-        return {}
-    total = sum(entry.size for entry in stock.entries)
-    done, shown = 0, time.monotonic()
-
-    def count(size: int) -> None:
-        nonlocal done, shown
-        if ended.is_set():
-            raise TimeoutError("the load has ended")
-        done += size
-        if time.monotonic() - shown > 0.1:
-            shown = time.monotonic()
-            tell(Progress("inventory", "progress", done, total))
-
-    places: dict[str, Path] = {entry.path: entry.place for entry in stock.entries}
-    try:
-        digests = sha256_files(places.values(), progress=count, deadline=deadline)
-    except TimeoutError as error:
-        raise LimitHit(f"time limit: {error}; --no-hash leaves it out") from error
-    return {path: digests[place] for path, place in places.items()}

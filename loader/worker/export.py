@@ -1,19 +1,17 @@
 """Write a layout as a safetensors file, and take fingerprints of its tensors. Zone: worker.
 
-Bytes that lie in the model file as they are wanted are copied by the kernel and never pass through
-this process. The output descriptor need not be readable.
+Bytes that lie in the model file as they are wanted never pass through this process: the controller
+is told where they are, and copies them. The output descriptor need not be readable.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from typing import TYPE_CHECKING
 
 from safe_load.worker import fingerprint
 from safe_load.worker.refusal import RefusedError, bomb
-from safe_load.worker.sources import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +20,8 @@ if TYPE_CHECKING:
 
 #: The largest header that the controller accepts; the safetensors library reads 100 MB.
 MAX_HEADER = 64 << 20
-#: What copy_file_range(2) fails with where it is not to be had: across file systems of older
-#: kernels, on special ones, and under a filter that does not know it.
-_NO_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP}
-
-#: Bytes that lie in a file as they are wanted: its descriptor, where, where to in the output, how many.
-Copy = tuple[int, int, int, int]
+#: Bytes that lie in the file as they are wanted: where, where to in the output, how many.
+Run = tuple[int, int, int]
 
 
 def header(layout: Layout) -> bytes:
@@ -48,9 +42,9 @@ def header(layout: Layout) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def write(layout: Layout, output: int, limit: int, budget: int) -> list[Copy]:
-    """Write a file to `output`, an empty one, but for the copies that are returned, and set each
-    entry's crc32. The file has its final size already.
+def write(layout: Layout, output: int, limit: int, budget: int) -> list[Run]:
+    """Write a file to `output`, an empty one, but for the runs that are returned, in the order of the
+    output, and set each entry's crc32. The file has its final size already.
 
     limit: bytes that the file may have; budget: bytes to digest of each tensor, 0 for none.
     Raises RefusedError, and OSError when the output cannot be written.
@@ -62,22 +56,27 @@ def write(layout: Layout, output: int, limit: int, budget: int) -> list[Copy]:
         )
     os.ftruncate(output, len(head) + layout.nbytes)
     _pwrite(output, head, 0)
-    copies: list[Copy] = []
+    runs: list[Run] = []
     for entry in layout.entries:
         view, to = entry.view, len(head) + entry.begin
-        fd = view.span.source.fd
-        if view.direct and fd is not None:
+        if view.direct and view.span.source.fd is not None:
             digest(entry, budget)
             start = view.span.offset + view.offset
-            if copies:
-                last_fd, last_start, last_to, length = copies[-1]
-                if (last_fd, last_start + length, last_to + length) == (fd, start, to):
-                    copies[-1] = (fd, last_start, last_to, length + view.nbytes)
+            if not view.nbytes:
+                continue
+            if start + view.nbytes > view.span.source.size:
+                raise RefusedError(
+                    f"it ends at byte {view.span.source.size}, in the middle of a tensor"
+                )
+            if runs:
+                last_start, last_to, length = runs[-1]
+                if (last_start + length, last_to + length) == (start, to):
+                    runs[-1] = (last_start, last_to, length + view.nbytes)
                     continue
-            copies.append((fd, start, to, view.nbytes))
+            runs.append((start, to, view.nbytes))
         else:
             entry.crc32 = _digest(_teed(view.chunks(), output, to), view.nbytes, budget)
-    return copies
+    return runs
 
 
 def digest(entry: Entry, budget: int) -> None:
@@ -133,29 +132,3 @@ def _pwrite(output: int, data: bytes | memoryview, to: int) -> None:
     while view:
         done = os.pwrite(output, view, to)
         view, to = view[done:], to + done
-
-
-def copy(fd: int, start: int, to: int, length: int, *, output: int) -> None:
-    """Carry out a Copy. Raises RefusedError when the file ends early, OSError when the output cannot
-    be written."""
-    try:
-        while length > 0:
-            done = os.copy_file_range(fd, output, length, start, to)
-            if done == 0:
-                raise RefusedError(f"the file ends at byte {start}, {length} bytes early")
-            start, to, length = start + done, to + done, length - done
-    except OSError as error:
-        if error.errno not in _NO_COPY:
-            raise
-        _copy_through(fd, start, to, length, output=output)
-
-
-def _copy_through(fd: int, start: int, to: int, length: int, *, output: int) -> None:
-    """The same with a buffer of ours, where the kernel does not do it alone."""
-    buffer = memoryview(bytearray(min(length, CHUNK)))
-    while length > 0:
-        done = os.preadv(fd, [buffer[:length]], start)
-        if done == 0:
-            raise RefusedError(f"the file ends at byte {start}, {length} bytes early")
-        _pwrite(output, buffer[:done], to)
-        start, to, length = start + done, to + done, length - done

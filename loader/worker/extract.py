@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safe_load.worker import export, layout, safetensors_input, sniff, walk
@@ -27,15 +25,13 @@ if TYPE_CHECKING:
 _GROWTH = 16
 _LEAST_LIMIT = 64 << 20
 _MAX_NOTES = 100
-#: Bytes of copying for which a thread is started, and files that are kept open for it.
-_WORTH_A_THREAD = 16 << 20
-_MOST_WAITING = 16
 #: Formats for which unpickling is the way, and not one more thing to look at.
 _PICKLED = {"pickle", "torch-zip"}
 
 
 def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
-    """Read each file and, where it has an output, write a complete safetensors file to it.
+    """Read each file and, where it has an output, lay out a safetensors file in it: all of it is written
+    but the `runs`, bytes that lie in the file as they are wanted.
 
     argument: {"files": [{"path", "name", "output": index in `outputs` or null, "size_limit": bytes
     of the output}], "total_limit": bytes of all outputs together, "callables": patterns of ordinary
@@ -48,76 +44,11 @@ def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     budget = int(argument.get("fingerprint_budget", 0))
     left = int(argument.get("total_limit", sys.maxsize))
     results: list[dict[str, Any]] = []
-    waiting: list[_Copying] = []
     for file in argument["files"]:
-        results.append(_extract(file, outputs, allowlist, budget, left, waiting))
+        results.append(_extract(file, outputs, allowlist, budget, left))
         if file.get("output") is not None:
             left -= os.fstat(outputs[file["output"]]).st_size
-        if len(waiting) == _MOST_WAITING:
-            _finish(waiting)
-    _finish(waiting)
     return {"files": results}
-
-
-@dataclass
-class _Copying:
-    """A file of which everything is known, and of which the kernel shall copy the rest."""
-
-    result: dict[str, Any]
-    source: FileSource
-    output: int
-    copies: list[export.Copy]
-    failure: OSError | None = None
-
-    @property
-    def nbytes(self) -> int:
-        return sum(length for *_, length in self.copies)
-
-    def run(self) -> None:
-        try:
-            for copy in self.copies:
-                export.copy(*copy, output=self.output)
-        except RefusedError as refusal:
-            _refuse(self.result, refusal, self.output)
-        except OSError as error:
-            self.failure = error
-        finally:
-            self.source.close()
-
-
-def _finish(waiting: list[_Copying]) -> None:
-    """Copy, several files at a time, and empty the list. Raises the first file's OSError.
-
-    One file gains nothing from several threads, as the kernel locks what is written to; of four files
-    on tmpfs, 2 GiB in all, four threads copy twice as much in the same time."""
-    large = sum(file.nbytes >= _WORTH_A_THREAD for file in waiting)
-    ahead = iter(waiting)
-
-    def copy() -> None:
-        for file in ahead:
-            file.run()
-
-    helpers = [
-        threading.Thread(target=copy) for _ in range(min(large, len(os.sched_getaffinity(0))) - 1)
-    ]
-    for helper in helpers:
-        helper.start()
-    copy()
-    for helper in helpers:
-        helper.join()
-    failures = [file.failure for file in waiting if file.failure is not None]
-    waiting.clear()
-    if failures:
-        raise failures[0]
-
-
-def _refuse(result: dict[str, Any], refusal: RefusedError, output: int | None) -> list[export.Copy]:
-    """Say so, and leave the output empty. Returns what is still to be copied: nothing."""
-    result |= {"status": refusal.status, "reason": f"{result['name']}: {refusal.reason}"}
-    result |= {"tensors": [], "tied": [], "metadata": {}}
-    if output is not None:
-        os.ftruncate(output, 0)
-    return []
 
 
 def _extract(
@@ -126,7 +57,6 @@ def _extract(
     allowlist: Allowlist,
     budget: int,
     left: int,
-    waiting: list[_Copying],
 ) -> dict[str, Any]:
     ledger = Ledger(allowlist)
     output = None if file.get("output") is None else outputs[file["output"]]
@@ -136,16 +66,15 @@ def _extract(
         "status": "ok",
         "reason": None,
     }
-    result |= {"tensors": [], "tied": [], "callables": [], "metadata": {}, "notes": []}
+    result |= {"tensors": [], "tied": [], "callables": [], "metadata": {}, "notes": [], "runs": []}
     source = FileSource(os.open(file["path"], os.O_RDONLY | os.O_CLOEXEC))
     limit = min(left, file.get("size_limit") or max(_LEAST_LIMIT, _GROWTH * source.size))
-    copies: list[export.Copy] = []
     try:
         plan = _read(source, limit, ledger, result)
         if not plan.entries:
             result |= {"status": "no_tensors", "reason": f"{file['name']}: it holds no tensors"}
         elif output is not None:
-            copies = export.write(plan, output, limit, budget)
+            result["runs"] = export.write(plan, output, limit, budget)
         else:
             for entry in plan.entries:
                 export.digest(entry, budget)
@@ -154,18 +83,23 @@ def _extract(
         remarks = {e.name: e.remark for e in plan.entries if e.remark}
         result["metadata"] = dict(list(remarks.items())[:1000])
     except RefusedError as refusal:
-        copies = _refuse(result, refusal, output)
+        _refuse(result, refusal, output)
     except MemoryError:
-        copies = _refuse(result, bomb("it needs more memory than there is"), output)
+        _refuse(result, bomb("it needs more memory than there is"), output)
     finally:
-        if not copies:
-            source.close()
-    if copies and output is not None:
-        waiting.append(_Copying(result, source, output, copies))
+        source.close()
     result["callables"] = ledger.entries()
     if ledger.dropped:
         result["notes"].append(f"{ledger.dropped} further calls are not listed")
     return result
+
+
+def _refuse(result: dict[str, Any], refusal: RefusedError, output: int | None) -> None:
+    """Say so, and leave the output empty."""
+    result |= {"status": refusal.status, "reason": f"{result['name']}: {refusal.reason}"}
+    result |= {"tensors": [], "tied": [], "metadata": {}, "runs": []}
+    if output is not None:
+        os.ftruncate(output, 0)
 
 
 def _read(source: FileSource, limit: int, ledger: Ledger, result: dict[str, Any]) -> Layout:

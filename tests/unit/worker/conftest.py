@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from safe_load import profiles
+from safe_load import copying, profiles
 from safe_load.worker import extract
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def extracted(tmp_path: Path) -> Callable[..., Result]:
             (result,) = extract.main(argument, [output])["files"]
         finally:
             os.close(output)
+        with path.open("rb") as source, (tmp_path / "out.safetensors").open("r+b") as filled:
+            copying.copy(source.fileno(), filled.fileno(), result["runs"])
         return result
 
     return run

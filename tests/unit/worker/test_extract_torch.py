@@ -443,18 +443,3 @@ def test_torchscript_gives_its_parameters_and_says_what_it_is(
     result = extracted(tmp_path / "m.pt")
     assert (result["format"], result["status"], result["callables"]) == ("torchscript", "ok", [])
     assert {row["name"] for row in result["tensors"]} == {"weight", "bias"}
-
-
-def test_an_output_that_the_kernel_cannot_copy_to_gets_the_same_bytes(
-    exported: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What copy_file_range(2) says under a filter that does not know it; the rest is the real thing.
-    import errno
-    import os
-
-    def refused(*_: object) -> int:
-        raise OSError(errno.ENOSYS, "not here")
-
-    monkeypatch.setattr(os, "copy_file_range", refused)
-    state = {"a": torch.randn(600_000), "b": torch.randn(3)}
-    assert_same(exported(saved(state)), state)

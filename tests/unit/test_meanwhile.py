@@ -1,0 +1,136 @@
+"""What the controller does with a model's bytes beside its rooms: whole, of the right file, in time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from safe_load import inventory
+from safe_load.errors import LimitHit, NotLoadable, SandboxError
+from safe_load.export import Staging
+from safe_load.inside import read_extracted
+from safe_load.meanwhile import Meanwhile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from safe_load.inside import Extracted
+    from safe_load.options import Progress
+
+_DATA = os.urandom(1 << 20)
+
+
+def quiet(_: Progress) -> None:
+    pass
+
+
+def model(path: Path, files: int = 1) -> inventory.Inventory:
+    path.mkdir()
+    for number in range(files):
+        (path / f"{number}.bin").write_bytes(_DATA)
+    return inventory.take(str(path))
+
+
+def said(stock: inventory.Inventory, **changed: object) -> Extracted:
+    """What a room says that wants each file copied behind a header of 8 bytes."""
+    row = {"format": "pickle", "status": "ok", "runs": [(0, 8, len(_DATA))]} | changed
+    return read_extracted({"files": [{"name": entry.path} | row for entry in stock.weights]})
+
+
+def staged(target: Path, stock: inventory.Inventory) -> Staging:
+    staging = Staging.create(target)
+    for entry in stock.weights:
+        os.ftruncate(staging.open_output(entry.export or ""), 8 + len(_DATA))
+    return staging
+
+
+def test_several_files_are_filled_and_the_digest_is_that_of_each_output(tmp_path: Path) -> None:
+    stock = model(tmp_path / "model", files=5)
+    with staged(tmp_path / "out", stock) as staging:
+        Meanwhile(stock, quiet, time.monotonic() + 60).fill(staging, said(stock))
+        entries = staging.publish(lambda _: b"{}", durable=False)
+    for number in range(5):
+        name = f"{number}.safetensors"
+        data = (tmp_path / "out" / name).read_bytes()
+        assert data == bytes(8) + _DATA
+        (digest,) = (entry.sha256 for entry in entries if entry.path == name)
+        assert digest == hashlib.sha256(data).hexdigest()
+
+
+def test_digests_name_every_file(tmp_path: Path) -> None:
+    stock = model(tmp_path / "model", files=3)
+    expected = hashlib.sha256(_DATA).hexdigest()
+    digests = Meanwhile(stock, quiet, time.monotonic() + 60).digests()
+    assert digests == dict.fromkeys(("0.bin", "1.bin", "2.bin"), expected)
+
+
+def _replaced(path: Path) -> None:
+    path.rename(path.with_suffix(".old"))
+    path.write_bytes(_DATA)
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(_replaced, "was replaced"), (_cut, "was written to")]
+)
+def test_a_file_that_is_another_by_now_is_not_exported(
+    tmp_path: Path, change: Callable[[Path], None], words: str
+) -> None:
+    stock = model(tmp_path / "model")
+    with staged(tmp_path / "out", stock) as staging:
+        change(tmp_path / "model" / "0.bin")
+        with pytest.raises(NotLoadable, match=f"0.bin {words}"):
+            Meanwhile(stock, quiet, time.monotonic() + 60).fill(staging, said(stock))
+
+
+def test_a_file_that_is_written_to_meanwhile_is_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = model(tmp_path / "model")
+    path = tmp_path / "model" / "0.bin"
+    real = Staging.fill
+
+    def fill(staging: Staging, *arguments: object) -> None:
+        real(staging, *arguments)  # type: ignore[arg-type]
+        with path.open("r+b") as file:
+            file.write(b"x")
+            os.utime(path, ns=(1, 1))
+
+    monkeypatch.setattr(Staging, "fill", fill)
+    with (
+        staged(tmp_path / "out", stock) as staging,
+        pytest.raises(NotLoadable, match=r"0.bin was written to"),
+    ):
+        Meanwhile(stock, quiet, time.monotonic() + 60).fill(staging, said(stock))
+
+
+def test_runs_that_no_extraction_asks_for_are_the_sandbox_s_trouble(tmp_path: Path) -> None:
+    stock = model(tmp_path / "model")
+    with staged(tmp_path / "out", stock) as staging, pytest.raises(SandboxError, match=r"0.bin"):
+        Meanwhile(stock, quiet, time.monotonic() + 60).fill(
+            staging, said(stock, runs=[(0, 9, len(_DATA))])
+        )
+
+
+def test_nothing_takes_longer_than_it_may(tmp_path: Path) -> None:
+    stock = model(tmp_path / "model")
+    late = Meanwhile(stock, quiet, time.monotonic() - 1)
+    with staged(tmp_path / "out", stock) as staging, pytest.raises(LimitHit, match="copying"):
+        late.fill(staging, said(stock))
+    with pytest.raises(LimitHit, match="--no-hash"):
+        late.digests()
+
+
+def test_what_is_no_longer_wanted_ends(tmp_path: Path) -> None:
+    stock = model(tmp_path / "model")
+    ended = Meanwhile(stock, quiet, time.monotonic() + 60)
+    ended.end()
+    with staged(tmp_path / "out", stock) as staging, pytest.raises(LimitHit):
+        ended.fill(staging, said(stock))
