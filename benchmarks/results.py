@@ -31,7 +31,7 @@ class Bound:
         return value >= self.limit if self.least else value <= self.limit
 
 
-EXTRACTION = "extraction of the torch zip, against cp"
+EXTRACTION = "extraction of the torch zip (reading and copying, warm, its hash apart), against cp"
 COLD_LOAD = "cold load of the torch zip, against torch.load + save_file"
 COLD_MEMORY = "peak memory of the same, whole tree against whole tree"
 WARM_HASH = "warm scan of the torch zip, against hashing it"

@@ -165,13 +165,18 @@ class _Supervision:
         poll = self._poll
         poll.register(listener.descriptor, select.POLLIN)
         poll.register(0, select.POLLHUP)  # the controller holds the other end
+        # The worker's end is told at once, and not only when the watch looks the next time.
+        worker = os.pidfd_open(self._worker)
+        poll.register(worker, select.POLLIN)
         worker_ended: int | None = None
         grace = 0.0
         while True:
             for descriptor, event in poll.poll(self._watch.wait_s * 1000):
                 if descriptor == 0:
                     return "interrupted", "the controller let go", self._watch
-                if descriptor != listener.descriptor:
+                if descriptor == worker:
+                    poll.unregister(worker)
+                elif descriptor != listener.descriptor:
                     if self._sinkhole is not None:
                         self._sinkhole.ready(descriptor)
                 elif event & select.POLLIN:
