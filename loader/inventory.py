@@ -103,14 +103,11 @@ class _Findings:
     leaves: list[str] = field(default_factory=list)
 
 
-def take(source: str) -> Inventory:
-    """List the source's files. Raises NotLoadable when it cannot be opened as a model: special files,
-    links that lead out of it, no model in it."""
-    if source.startswith("hf://"):
-        raise NotLoadable(
-            f"{source}: sources on a hub are not supported yet; download the model first and name its folder"
-        )
-    path = Path(source)
+def take(source: str, place: Path | None = None, only: frozenset[str] | None = None) -> Inventory:
+    """List the source's files. place: where it is, when `source` is no path; only: the files that
+    count, for a folder that holds others. Raises NotLoadable when it cannot be opened as a model:
+    special files, links that lead out of it, no model in it."""
+    path = place or Path(source)
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -119,7 +116,7 @@ def take(source: str) -> Inventory:
     except OSError as error:
         raise NotLoadable(f"{source} cannot be opened: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
-        return _folder(source, path)
+        return _folder(source, path, only)
     place = Path(os.path.realpath(path))
     _check(source, place, status)
     name = path.name
@@ -146,10 +143,10 @@ _SPECIAL = {
 }
 
 
-def _folder(source: str, path: Path) -> Inventory:
+def _folder(source: str, path: Path, only: frozenset[str] | None) -> Inventory:
     root = Path(os.path.realpath(path))
     try:
-        found = dict(_walk(source, root))
+        found = dict(_walk(source, root, only))
     except PermissionError as error:
         raise NotLoadable(
             f"{visible(str(error.filename))} cannot be read: permission denied"
@@ -172,10 +169,9 @@ def _unnamed(name: str) -> tuple[Role, None]:
     return ("text" if _extension(name) in _TEXT else "other"), None
 
 
-def _walk(source: str, root: Path) -> Iterator[tuple[str, _Found]]:
+def _walk(source: str, root: Path, only: frozenset[str] | None) -> Iterator[tuple[str, _Found]]:
     """(relative path, (real file, size)) of every file below root."""
-    # A hub cache keeps the files in blobs/, beside snapshots/, and links to them.
-    blobs = root.parent.parent / "blobs" if root.parent.name == "snapshots" else None
+    stores = _stores(root)
     count = 0
     pending = [(root, 0)]
     while pending:
@@ -195,25 +191,39 @@ def _walk(source: str, root: Path) -> Iterator[tuple[str, _Found]]:
                 raise NotLoadable(
                     f"{source}: the name of {visible(name)} holds unprintable characters"
                 )
+            if only is not None and name not in only:
+                continue
             count += 1
             if count > MAX_FILES:
                 raise NotLoadable(f"{source} holds more than {MAX_FILES:,} files")
             place = Path(item.path)
             if item.is_symlink():
-                place = _resolve(source, name, place, root, blobs)
+                place = _resolve(source, name, place, root, stores)
             status = place.stat()
             _check(f"{source}/{name}", place, status)
             yield name, (place, status.st_size, (status.st_dev, status.st_ino))
 
 
-def _resolve(source: str, name: str, link: Path, root: Path, blobs: Path | None) -> Path:
+def _stores(root: Path) -> tuple[Path, ...]:
+    """Where a hub's cache keeps the files that a snapshot, or a folder in one, links to:
+    blobs/ of the repository, beside snapshots/, and blobs/ of the cache, which repositories share.
+    The latter only with the mark that huggingface_hub puts there."""
+    for snapshot in (root, *root.parents):
+        if snapshot.parent.name == "snapshots":
+            own, shared = snapshot.parent.parent / "blobs", snapshot.parents[2] / "blobs"
+            marked = (shared / ".huggingface-shared-blobs").is_file()
+            return (own, shared) if marked else (own,)
+    return ()
+
+
+def _resolve(source: str, name: str, link: Path, root: Path, stores: tuple[Path, ...]) -> Path:
     """The file behind a link that stays in the model's folder or the cache's blobs. Any other link
     could put a file of the host's into the room."""
     place = Path(os.path.realpath(link))
     shown = f"{source}/{visible(name)}"
     if not place.exists():
         raise NotLoadable(f"{shown} is a link to nothing")
-    if not (place.is_relative_to(root) or (blobs is not None and place.is_relative_to(blobs))):
+    if not any(place.is_relative_to(folder) for folder in (root, *stores)):
         raise NotLoadable(f"{shown} is a link that leads out of the model's folder")
     return place
 
@@ -285,7 +295,7 @@ def _indexed(source: str, prefix: str, found: dict[str, _Found], findings: _Find
             name = f"{prefix}{base}.{extension}.index.json"
             if name not in found:
                 continue
-            for shard in sorted(_read_index(source, name, *found[name][:2])):
+            for shard in sorted(read_index(source, name, *found[name][:2])):
                 if "/" in shard or "\\" in shard or shard in ("", ".", ".."):
                     findings.leaves.append(f"{name}: {shard}")
                 elif prefix + shard not in found:
@@ -297,7 +307,8 @@ def _indexed(source: str, prefix: str, found: dict[str, _Found], findings: _Find
     return shards
 
 
-def _read_index(source: str, name: str, place: Path, size: int) -> set[str]:
+def read_index(source: str, name: str, place: Path, size: int) -> set[str]:
+    """The files that an index names. Raises NotLoadable when it is none."""
     shown = f"{source}/{visible(name)}"
     if size > _MAX_INDEX:
         raise NotLoadable(f"{shown} is larger than {_MAX_INDEX >> 20} MiB")

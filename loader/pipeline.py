@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from safe_load import (
     clearing,
     describing,
+    hub,
     inventory,
     judge,
     judge_files,
@@ -53,7 +54,7 @@ Watcher = Callable[[Progress], None]
 
 
 def scan(
-    source: str,
+    source: str | hub.Snapshot,
     options: Options | None = None,
     progress: Watcher | None = None,
     *,
@@ -61,14 +62,14 @@ def scan(
 ) -> Report:
     """Open `source` in a room, watch it, and tell; export nothing.
 
-    backend: made for the same options' profile; a new one when None. What a model does never raises:
+    source: a path, hf://ORG/NAME@REVISION, or what hub.fetch gave. backend: made for the same options' profile; a new one when None. What a model does never raises:
     it is the report's outcome. Raises UsageError for wrong options.
     """
     return _run(source, None, options or Options(), progress, backend)
 
 
 def load(
-    source: str,
+    source: str | hub.Snapshot,
     target: str | Path,
     options: Options | None = None,
     progress: Watcher | None = None,
@@ -85,8 +86,7 @@ def load(
 def _open(case: _Case, target: Path | None) -> None:
     """The path of one load. Raises a SafeLoadError where it ends early; the report tells the rest."""
     backend = case.backend or rooms.backend_of(case.options, case.profile)
-    with case.stage("inventory"):
-        stock = inventory.take(case.source)
+    stock = _inventory(case)
     with _staging(target, stock) as staging, trace.opened(case.source, case.options) as line:
         opened = rooms.open_model(
             backend, stock, staging, case.decoys, case.options, case.stage, case.tell, line
@@ -101,6 +101,23 @@ def _open(case: _Case, target: Path | None) -> None:
                 case.export = clearing.publish(
                     staging, stock, extracted, cleared, case.report_with, case.manifest_of
                 )
+
+
+def _inventory(case: _Case) -> Inventory:
+    """The files of the source; those of one on a hub once they are here and checked."""
+    snapshot = case.snapshot
+    if snapshot is None and hub.is_name(case.source):
+        with case.stage("fetch"):
+            snapshot = hub.fetch(
+                hub.parse(case.source),
+                progress=lambda done, total: case.tell(Progress("fetch", "progress", done, total)),
+            )
+    with case.stage("inventory"):
+        if snapshot is None:
+            return inventory.take(case.source)
+        case.revision = snapshot.commit
+        case.notes += snapshot.notes
+        return inventory.take(case.source, snapshot.path, snapshot.files)
 
 
 def _judge(
@@ -144,6 +161,8 @@ class _Case:
     sandbox: SandboxInfo
     decoys: Decoys
     backend: Backend | None
+    snapshot: hub.Snapshot | None = None
+    revision: str | None = None
     started: float = field(default_factory=time.monotonic)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     stages: list[Stage] = field(default_factory=list)
@@ -208,7 +227,7 @@ class _Case:
             outcome = _OUTCOMES[type(error)]
         return Report(
             tool=report.Tool("safe-load", version()),
-            source=report.Source(self.source),
+            source=report.Source(self.source, self.revision),
             started=self.at,
             duration_s=round(time.monotonic() - self.started, 6),
             verdict=report.verdict_of(findings, loaded=error is None),
@@ -233,7 +252,7 @@ class _Case:
             manifest.Manifest(
                 tool=report.Tool("safe-load", version()),
                 policy=self.profile.name,
-                source=report.Source(self.source),
+                source=report.Source(self.source, self.revision),
                 sources=[
                     manifest.FileEntry(file.path, file.size, file.sha256)
                     for file in self.files
@@ -246,7 +265,7 @@ class _Case:
 
 
 def _run(
-    source: str,
+    source: str | hub.Snapshot,
     target: Path | None,
     options: Options,
     watcher: Watcher | None,
@@ -254,7 +273,10 @@ def _run(
 ) -> Report:
     profile = rooms.profile_of(options)
     sandbox = SandboxInfo("native", None, None, profile.name)
-    case = _Case(source, options, profile, watcher, sandbox, plant(profile.decoys), backend)
+    snapshot = source if isinstance(source, hub.Snapshot) else None
+    shown = str(snapshot.name) if snapshot else str(source)
+    decoys = plant(profile.decoys)
+    case = _Case(shown, options, profile, watcher, sandbox, decoys, backend, snapshot)
     try:
         _open(case, target)
     except (NotLoadable, SandboxError, LimitHit) as error:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from safe_load.options import Progress
 
 _DOING = {
+    "fetch": "downloading from the hub",
     "inventory": "listing and hashing files",
     "wait": "waiting for another process that clears it",
     "extract": "reading the weights as data",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from safe_load import formats
+from safe_load import formats, hub
 from safe_load.cli import progress, terminal
 from safe_load.errors import NotLoadable, SafeLoadError, UsageError
 from safe_load.formats.interface import View
@@ -49,10 +49,13 @@ def open_sources(
     """Scan every source (or load the only one into `target`), write the outputs. Returns the code.
 
     A source that fails does not keep the others from being opened. Raises UsageError before the
-    first is opened if one does not exist or an output cannot be written.
+    first is opened if one does not exist, if a name of one on a hub is malformed or if an output
+    cannot be written.
     """
     for source in sources:
-        if not source.startswith("hf://") and not os.path.lexists(source):
+        if hub.is_name(source):
+            hub.parse(source)
+        elif not os.path.lexists(source):
             raise UsageError(f"there is no file or folder {source!r}")
     check(outputs)
     options = _traced(settings.options, outputs)

@@ -74,7 +74,7 @@ def headline(report: Report) -> Headline:
     tone = _TONES.get(word.partition(",")[0], "plain")
     source = report.source.path
     if report.source.revision:
-        source += f"@{report.source.revision}"
+        source += f"{' at ' if '@' in source else '@'}{report.source.revision}"
     return Headline(_MARKS[tone], word, tone, source, sandbox(report))
 
 

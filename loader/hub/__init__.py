@@ -1,0 +1,316 @@
+"""Sources on a hub: a name becomes a commit, the commit's files a checked folder on this disk.
+
+Zone: controller. huggingface_hub runs in a process of its own (`fetcher`) and is not believed: names
+are checked and chosen here (`listing`), and so is the content of each file, against the hash that the
+hub lists for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, UsageError
+from safe_load.formats.escape import visible
+from safe_load.hashing import open_regular, sha256_files
+from safe_load.hub import listing
+from safe_load.hub.process import Fetcher, Refused
+from safe_load.profiles.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from safe_load.hub.listing import Listed
+    from safe_load.hub.process import Answer
+
+    #: Called with the bytes that came and those in all.
+    Tell = Callable[[int, int], None]
+
+SCHEME = "hf://"
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,94}\w)?(?:/\w(?:[\w.-]{0,94}\w)?)?", re.ASCII)
+_SPECIAL = re.compile(r"refs/(?:pr/\d{1,9}|convert/[\w.-]{1,100})(?=/|$)", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Name:
+    """A source as hf:// spells it. repo: "org/name"; revision: a branch, tag, refs/pr/N or commit;
+    path: of a file or folder in it, "" for all."""
+
+    repo: str
+    revision: str = "main"
+    path: str = ""
+
+    def __str__(self) -> str:
+        path = f"/{self.path}" if self.path else ""
+        return f"{SCHEME}{self.repo}@{self.revision}{path}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was asked for, on this disk and checked. commit: 40 hex digits; path: the folder in the
+    hub's cache, or the file; files: those that were checked, relative to `path` where that is a
+    folder: what else lies there is not part of it. notes: what a reader should know."""
+
+    name: Name
+    commit: str
+    path: Path
+    files: frozenset[str]
+    notes: tuple[str, ...] = ()
+
+
+def is_name(source: str) -> bool:
+    """Whether a source is meant to be on a hub."""
+    return source.startswith(SCHEME)
+
+
+def parse(source: str) -> Name:
+    """Read hf://ORG/NAME[@REVISION][/PATH]. A slash in a revision is written %2F, but for refs/pr/N.
+    Raises UsageError."""
+    rest = source.removeprefix(SCHEME).removeprefix("models/")
+    repo, at, rest = rest.partition("@") if "@" in rest else (rest, "", "")
+    if not at:
+        parts = repo.split("/", 2)
+        repo, path = "/".join(parts[:2]), "/".join(parts[2:])
+        revision = "main"
+    elif special := _SPECIAL.match(rest):
+        revision, path = special[0], rest[special.end() :].removeprefix("/")
+    else:
+        revision, _, path = rest.partition("/")
+        revision = unquote(revision)
+    if "/" not in repo or not revision or not is_name(source):
+        raise UsageError(f"{visible(source)!r} is not {SCHEME}ORG/NAME@REVISION")
+    return named(repo, revision, path.rstrip("/"))
+
+
+def named(repo: str, revision: str | None = None, path: str = "") -> Name:
+    """A checked name. repo: also without an organisation. Raises UsageError."""
+    revision = revision or "main"
+    if not _REPOSITORY.fullmatch(repo) or "--" in repo or ".." in repo:
+        raise UsageError(f"{visible(repo)!r} is not the name of a repository, such as org/name")
+    if (
+        not re.fullmatch(r"[\w./+-]{1,250}", revision)
+        or {"", ".", ".."} & set(revision.split("/"))
+        or ".." in revision
+    ):
+        raise UsageError(f"{visible(revision)!r} is not a branch, a tag or a commit")
+    return Name(repo, revision, path)
+
+
+def fetch(
+    name: Name,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    variant: str | None = None,
+    every: bool = False,
+    progress: Tell | None = None,
+) -> Snapshot:
+    """Resolve the name to a commit, download what a load of it opens, and check it.
+
+    cache_dir, token, local_files_only, force_download, variant: as from_pretrained has them, and None
+    means what it means there. every: all files, not only what a load opens. progress: called with
+    the bytes that came and those in all. Raises NotLoadable, LimitHit for time and disk space.
+    """
+    fetcher = Fetcher(
+        name.repo,
+        name.revision,
+        cache_dir=None if cache_dir is None else str(Path(cache_dir).absolute()),
+        token=token,
+        offline=local_files_only,
+        force=force_download,
+    )
+    try:
+        with fetcher:
+            return _fetch(fetcher, name, variant, every, progress)
+    except Refused as refused:
+        raise _explained(name, refused.answer) from None
+    except (NotLoadable, LimitHit) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _fetch(
+    fetcher: Fetcher, name: Name, variant: str | None, every: bool, progress: Tell | None
+) -> Snapshot:
+    commit, cached, listed = fetcher.look_up()
+    if not _COMMIT.fullmatch(commit):
+        raise NotLoadable("the hub names no commit for it")
+    files = listing.check(listed)
+    choice = listing.choose(files, name.path, variant, every=every)
+    if not choice.now:
+        raise NotLoadable("it holds no file that a model is made of")
+    total = sum(file.size for file in choice.now)
+    came = 0
+
+    def tell(count: int) -> None:
+        nonlocal came
+        came += count
+        if progress is not None:
+            progress(min(max(came, 0), total), total)
+
+    places = fetcher.download(choice.now, tell)
+    root = _root(choice.now[0].path, places[choice.now[0].path][0], commit)
+    _check(choice.now, places, root)
+    wanted = list(choice.now)
+    for index in choice.indexes:
+        more = listing.shards(files, index, _index(root / index, name, index))
+        total += sum(file.size for file in more)
+        places = fetcher.download(more, tell)
+        _check(more, places, root)
+        wanted += more
+    below = f"{name.path}/" if name.path and name.path not in files else ""
+    return Snapshot(
+        name,
+        commit,
+        root / name.path,
+        frozenset(file.path.removeprefix(below) for file in wanted),
+        tuple(_notes(name, cached, choice.left, wanted)),
+    )
+
+
+def _root(path: str, place: str, commit: str) -> Path:
+    """The snapshot's folder, from where one of its files is."""
+    root = Path(place)
+    for _ in path.split("/"):
+        root = root.parent
+    if root / path != Path(place) or root.name != commit:
+        raise NotLoadable("its files are not where the commit's files are kept")
+    return root
+
+
+def _index(place: Path, name: Name, index: str) -> Iterable[str]:
+    from safe_load.inventory import read_index  # noqa: PLC0415 - which imports much of this
+
+    return read_index(str(name), index, Path(os.path.realpath(place)), place.stat().st_size)
+
+
+def _check(files: Iterable[Listed], places: dict[str, tuple[str, bool]], root: Path) -> None:
+    """Compare each file with what the hub lists. What has just come and is not that, is removed, so
+    that it does not stay in the cache. Raises NotLoadable."""
+    large = {file: Path(os.path.realpath(root / file.path)) for file in files if file.sha256}
+    small = {file: Path(os.path.realpath(root / file.path)) for file in files if not file.sha256}
+    try:
+        digests = sha256_files(large.values())
+        found = {file: digests[place] for file, place in large.items()}
+        found |= {file: _git_digest(place) for file, place in small.items()}
+        sizes = {file: place.stat().st_size for file, place in (large | small).items()}
+    except OSError as error:
+        raise NotLoadable(f"the hub's cache cannot be read: {error}") from error
+    for file, digest in found.items():
+        place, cached = places[file.path]
+        if place != str(root / file.path):
+            raise NotLoadable(f"{visible(file.path)} is not where the commit's files are kept")
+        expected = file.sha256 or file.blob
+        if digest == expected and sizes[file] == file.size:
+            continue
+        if not expected:
+            continue  # a cache without links does not say, and a note does
+        kind = "SHA-256" if file.sha256 else "git's SHA-1"
+        if not cached:
+            _forget(Path(place))
+        advice = f"; remove {place} to have it downloaded again" if cached else ""
+        raise NotLoadable(
+            f"{visible(file.path)} is not what the hub lists: {kind} {digest}, not {visible(expected, 64)}{advice}"
+        )
+
+
+def _git_digest(place: Path) -> str:
+    """Git's name of the content: SHA-1, which is all that a hub lists for a small file."""
+    with open(open_regular(place), "rb") as file:
+        digest = hashlib.sha1(usedforsecurity=False)
+        digest.update(b"blob %d\0" % os.fstat(file.fileno()).st_size)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _forget(link: Path) -> None:
+    """Take a file out of the cache: the link in the snapshot and the file of the repository's own that
+    it points to. What repositories share stays."""
+    if link.is_symlink():
+        (link.parent / link.readlink()).unlink(missing_ok=True)
+    link.unlink(missing_ok=True)
+
+
+def _notes(
+    name: Name,
+    cached: str | None,
+    left: tuple[Listed, ...],
+    wanted: list[Listed],
+) -> Iterable[str]:
+    if cached is not None:
+        yield f"{_WHY_CACHED[cached]}: this is what the cache holds of {name.revision}"
+    if unchecked := [file.path for file in wanted if not (file.sha256 or file.blob)]:
+        yield f"not checked, since the cache does not say what the hub lists: {_some(unchecked)}"
+    paths = {file.path for file in wanted}
+    if stays := [file for file in left if file.path not in paths]:
+        size = format_size(sum(file.size for file in stays))
+        largest = sorted(stays, key=lambda file: -file.size)
+        yield (
+            f"left on the hub and not judged: {len(stays)} files, {size}, since no load opens them: "
+            + _some([file.path for file in largest])
+        )
+
+
+def _some(paths: list[str]) -> str:
+    more = len(paths) - _MOST_NAMES
+    return ", ".join(visible(path, 100) for path in paths[:_MOST_NAMES]) + (
+        f" and {more} more" if more > 0 else ""
+    )
+
+
+_WHY_CACHED = {
+    "offline": "the hub was not asked",
+    "unreachable": "the hub could not be reached",
+    "busy": "the hub answers to nobody at present (429)",
+    "down": "the hub is out of order",
+}
+#: What went wrong, and what to do about it.
+_SENTENCES = {
+    "not-installed": "sources on a hub need huggingface_hub: pip install 'safe-load[hub]'",
+    "not-cached": "it is not in the cache, and the hub was not to be asked",
+    "no-repository": "there is no such repository, or it is private and the token does not open it",
+    "no-revision": "the repository has no such revision",
+    "no-file": "the hub lists {path} and does not have it",
+    "gated": "the repository is gated: ask for access on its page, and log in (hf auth login, HF_TOKEN)",
+    "denied": "the hub denies access (HTTP {status}): log in (hf auth login, HF_TOKEN)",
+    "disabled": "the hub has disabled this repository",
+    "token": "the token is missing or is none that can be sent",
+    "offline": "HF_HUB_OFFLINE is set, and it is not in the cache",
+    "unreachable": "the hub cannot be reached, and it is not in the cache",
+    "proxy": "the proxy does not answer",
+    "busy": "the hub is answering nobody at present (HTTP 429): try later, or log in",
+    "down": "the hub is out of order (HTTP {status})",
+    "redirects": "the hub redirects for ever",
+    "unencrypted": "the hub redirects to an address without encryption",
+    "longer": "{path} is longer than the hub lists",
+    "truncated": "{path} came to an end before its end: try again",
+    "listing": "the hub's list of files makes no sense",
+    "broken": "huggingface_hub failed ({what})",
+}
+
+
+def _explained(name: Name, answer: Answer) -> SafeLoadError:
+    """A sentence for the fetcher's reason. No text in it is a server's, but for a listed path."""
+    if answer.error == "disk":
+        needed, free = format_size(answer.needed or 0), format_size(answer.free or 0)
+        return LimitHit(f"{name}: no disk space: it needs {needed}, and {free} are free")
+    if answer.error == "file":
+        return NotLoadable(f"{name}: the hub's cache: {os.strerror(answer.errno or 0)}")
+    sentence = _SENTENCES.get(answer.error or "", "huggingface_hub failed")
+    told = sentence.format(
+        path=visible(answer.path or "a file", 200),
+        status=answer.status,
+        what=visible(answer.what or "for no reason that it gave", 100),
+    )
+    return NotLoadable(f"{name}: {told}")

@@ -1,0 +1,669 @@
+"""Sources on a hub, with the real client against a hub on loopback that has every fault."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safe_load import LimitHit, NotLoadable, hub, pipeline
+from safe_load.hub import process
+
+from tests.integration.fake_hub import Answer, FakeHub, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz123456"
+REPO = "org/name"
+FILES = {
+    "config.json": b'{"model_type": "bert"}',
+    "model.safetensors": b"s" * 300_000,
+    "pytorch_model.bin": b"p" * 300_000,
+    "vocab.txt": b"a\nb\n",
+    "modeling_mine.py": b"print()\n",
+    "README.md": b"# mine\n",
+    "training_args.bin": b"t" * 100,
+    "onnx/model.onnx": b"o" * 500_000,
+    "tf_model.h5": b"h" * 500_000,
+}
+LOADED = {"config.json", "model.safetensors", "vocab.txt", "modeling_mine.py"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home for huggingface_hub with nothing in it, whatever this machine has set."""
+    for variable in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "TRANSF"))]:
+        monkeypatch.delenv(variable)
+    home = tmp_path / "hf"
+    monkeypatch.setenv("HF_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    with FakeHub(page=4) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+def _fetch(source: str = f"hf://{REPO}", **options: Any) -> hub.Snapshot:
+    return hub.fetch(hub.parse(source), token=TOKEN, **options)
+
+
+def _fails(source: str = f"hf://{REPO}", **options: Any) -> str:
+    with pytest.raises(NotLoadable) as caught:
+        _fetch(source, **options)
+    assert TOKEN not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def _leftovers(home: Path) -> list[str]:
+    return [str(path) for path in home.rglob("*.incomplete")]
+
+
+# --- what is downloaded
+
+
+def test_what_a_load_opens_comes_and_nothing_else(server: FakeHub) -> None:
+    commit = server.add(REPO, FILES)
+    snapshot = _fetch()
+    assert (snapshot.commit, snapshot.files) == (commit, LOADED)
+    for path in LOADED:
+        assert (snapshot.path / path).read_bytes() == FILES[path]
+    asked = {request.path.rpartition("/")[2] for request in server.asked("/resolve/")}
+    assert asked == LOADED
+    (note,) = snapshot.notes
+    assert "left on the hub and not judged: 5 files, 1.3 MB" in note
+
+
+def test_a_pickle_is_opened_where_there_is_nothing_better(server: FakeHub) -> None:
+    files = {"config.json": b"{}", "pytorch_model.bin": b"p", "rng_state.pth": b"r"}
+    server.add(REPO, files)
+    assert _fetch().files == {"config.json", "pytorch_model.bin"}
+    server.add(REPO, {"best.pt": b"b", "optimizer.pt": b"o", "onnx/model.onnx": b"x"})
+    assert _fetch().files == {"best.pt"}
+
+
+def test_a_file_or_folder_that_is_named_is_what_comes(server: FakeHub) -> None:
+    server.add(REPO, FILES | {"small/model.safetensors": b"S", "small/config.json": b"{}"})
+    snapshot = _fetch(f"hf://{REPO}@main/pytorch_model.bin")
+    assert snapshot.path.read_bytes() == FILES["pytorch_model.bin"]
+    folder = _fetch(f"hf://{REPO}@main/small")
+    assert folder.files == {"model.safetensors", "config.json"}
+    assert (folder.path / "model.safetensors").read_bytes() == b"S"
+    assert _fetch(every=True).files >= set(FILES)
+
+
+def test_the_shards_are_those_that_the_index_names(server: FakeHub) -> None:
+    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    files = {
+        "config.json": b"{}",
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        "one.safetensors": b"1",
+        "two.safetensors": b"2",
+        "three.safetensors": b"3",
+        "pytorch_model.bin.index.json": b"{}",
+        "pytorch_model-00001-of-00001.bin": b"p",
+    }
+    server.add(REPO, files)
+    assert _fetch().files == set(list(files)[:4])
+    server.add(REPO, {**files, "model.safetensors.index.json": b"[1"})
+    assert "model.safetensors.index.json" in _fails()
+
+
+def test_the_parts_of_a_pipeline_come_along(server: FakeHub) -> None:
+    files = {
+        "model_index.json": b"{}",
+        "unet/diffusion_pytorch_model.safetensors": b"u",
+        "unet/diffusion_pytorch_model.bin": b"v",
+        "unet/config.json": b"{}",
+        "tokenizer/vocab.json": b"{}",
+        "onnx/unet.onnx": b"o",
+    }
+    server.add(REPO, files)
+    assert _fetch().files == set(files) - {"unet/diffusion_pytorch_model.bin", "onnx/unet.onnx"}
+
+
+def test_a_variant_is_chosen_as_transformers_does(server: FakeHub) -> None:
+    server.add(REPO, FILES | {"model.fp16.safetensors": b"f"})
+    assert _fetch(variant="fp16").files == LOADED - {"model.safetensors"} | {
+        "model.fp16.safetensors"
+    }
+
+
+# --- to which commit
+
+
+def test_a_branch_that_moves_meanwhile_moves_nothing(server: FakeHub) -> None:
+    first = server.add(REPO, FILES)
+    second: list[str] = []
+
+    def move(request: Request) -> None:
+        if "/tree/" in request.path and not second:
+            second.append(server.add(REPO, {**FILES, "config.json": b'{"evil": 1}'}))
+
+    server.before = move
+    snapshot = _fetch()
+    assert snapshot.commit == first != second[0]
+    assert (snapshot.path / "config.json").read_bytes() == FILES["config.json"]
+    assert not server.asked(second[0])
+    assert all(first in request.path for request in server.asked("/resolve/"))
+    assert _fetch().commit == second[0]
+
+
+def test_a_tag_a_pull_request_and_a_commit_are_names_as_well(server: FakeHub) -> None:
+    first = server.add(REPO, FILES, "v1.0")
+    other = server.add(REPO, FILES, "refs/pr/7")
+    assert _fetch(f"hf://{REPO}@v1.0").commit == first
+    assert _fetch(f"hf://{REPO}@{other}").commit == other
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "path"),
+    [
+        ("hf://org/name", "main", ""),
+        ("hf://models/org/name@v1", "v1", ""),
+        ("hf://org/name/sub/file.bin", "main", "sub/file.bin"),
+        ("hf://org/name@refs/pr/7", "refs/pr/7", ""),
+        ("hf://org/name@refs/pr/7/sub", "refs/pr/7", "sub"),
+        ("hf://org/name@feature%2Fx/sub", "feature/x", "sub"),
+    ],
+)
+def test_names_are_spelt_as_huggingface_hub_spells_them(
+    name: str, revision: str, path: str
+) -> None:
+    from huggingface_hub.utils import parse_hf_uri
+
+    assert hub.parse(name) == hub.Name("org/name", revision, path)
+    theirs = parse_hf_uri(name)
+    assert (theirs.id, theirs.revision or "main", theirs.path_in_repo) == (
+        "org/name",
+        revision,
+        path,
+    )
+
+
+# --- what is wrong with it
+
+
+def test_content_that_is_not_what_the_hub_lists_is_refused_and_forgotten(
+    server: FakeHub, home: Path
+) -> None:
+    server.add(REPO, FILES)
+
+    def lie(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for file in files:
+            if file["path"] == "model.safetensors":
+                file["lfs"]["oid"] = "0" * 64
+        return files
+
+    server.listing = lie
+    told = _fails()
+    assert "model.safetensors is not what the hub lists: SHA-256" in told
+    assert not list(home.rglob("snapshots/*/model.safetensors"))
+    server.listing = lambda files: files
+    assert _fetch().files == LOADED
+
+
+def test_so_is_a_small_file(server: FakeHub, home: Path) -> None:
+    server.add(REPO, FILES)
+    body = b'{"model_type": "evil"}'
+
+    def swap(request: Request) -> Answer | None:
+        if request.path.endswith("/config.json") and request.method == "GET":
+            return Answer(200, body, {"X-Repo-Commit": "0" * 40, "ETag": '"x"'})
+        return None
+
+    server.before = swap
+    assert "config.json is not what the hub lists: git's SHA-1" in _fails()
+    server.before = lambda _: None
+    assert (_fetch().path / "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_what_the_cache_held_before_is_checked_too(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+    place = _fetch().path / "model.safetensors"
+    real = place.resolve()
+    real.write_bytes(b"S" * len(FILES["model.safetensors"]))
+    told = _fails()
+    assert f"remove {place} to have it downloaded again" in told
+    assert place.is_symlink()
+    assert "not what the hub lists" in _fails(local_files_only=True)
+    assert _fetch(force_download=True).files == LOADED
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(server: FakeHub) -> None:
+    weights = bytes(range(256)) * (3 << 12)
+    server.add(REPO, {**FILES, "model.safetensors": weights})
+
+    def cut(request: Request) -> Answer | None:
+        if "range" in request.headers:
+            return None
+        answer = server.storage.answer(request)
+        answer.cut = 5 << 19
+        return answer
+
+    server.storage.before = cut
+    assert (_fetch().path / "model.safetensors").read_bytes() == weights
+    ranges = [request.headers.get("range") for request in server.storage.requests]
+    assert ranges == [None, f"bytes={2 << 20}-"]
+
+
+def test_a_file_that_ends_early_is_refused(server: FakeHub, home: Path) -> None:
+    server.add(REPO, FILES)
+    server.storage.before = lambda _: Answer(200, b"s" * 1000)
+    assert "model.safetensors came to an end before its end" in _fails()
+    assert not _leftovers(home)
+
+
+def test_a_file_that_does_not_end_is_refused(server: FakeHub, home: Path) -> None:
+    server.add(REPO, FILES)
+    server.storage.before = lambda _: Answer(200, b"s" * 30_000_000)
+    assert "model.safetensors is longer than the hub lists" in _fails()
+    assert not _leftovers(home)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("../../x.json", "leaves the model's folder"),
+        ("a/../../x.json", "leaves the model's folder"),
+        ("a//x.json", "leaves the model's folder"),
+        ("/etc/cron.d/x.json", "absolute path"),
+        ("C:/x.json", "absolute path"),
+        ("a\\..\\x.json", "backslash"),
+        ("x\0.json", "unprintable"),
+        ("x\n.json", "unprintable"),
+        ("\u202ex.json", "unprintable"),
+        ("x" * 300 + ".json", "longer than"),
+        ("d/" * 600 + "x.json", "longer than"),
+        ("config.json", "listed twice"),
+        ("config.json/x.json", "file and folder"),
+        ("Config.json", "where case does not count"),
+    ],
+)
+def test_a_hostile_name_in_the_list_ends_it(server: FakeHub, path: str, reason: str) -> None:
+    server.add(REPO, FILES)
+    entry = {"type": "file", "path": path, "size": 2, "oid": "0" * 40}
+    server.listing = lambda files: [*files, entry]
+    assert reason in _fails()
+    assert not server.asked("/resolve/")
+
+
+def test_a_device_of_windows_stays_on_the_hub(server: FakeHub) -> None:
+    server.add(REPO, FILES | {"con.json": b"{}", "aux.py": b""})
+    assert _fetch().files == LOADED
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [{"type": "file", "path": "x"}],
+        {"a": 1},
+        [1],
+        [{"type": "file", "path": 1, "size": -1, "oid": "x"}],
+    ],
+)
+def test_a_list_that_is_none_is_refused(server: FakeHub, files: Any) -> None:
+    server.add(REPO, FILES)
+    body = json.dumps(files).encode()
+    server.before = lambda request: Answer(200, body) if "/tree/" in request.path else None
+    assert "makes no sense" in _fails()
+
+
+def test_a_list_of_too_many_files_is_refused(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+    server.page = 10_000
+    many = [
+        {"type": "file", "path": f"{number}.txt", "size": 0, "oid": "0" * 40}
+        for number in range(60_000)
+    ]
+    server.listing = lambda _: many
+    assert "more than 50,000 files" in _fails()
+
+
+def test_an_endless_list_comes_to_an_end(server: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.add(REPO, FILES)
+    following = {"Link": f'<{server.url}/api/models/{REPO}/tree/x>; rel="next"'}
+
+    def endless(request: Request) -> Answer | None:
+        return Answer(200, b"[]", following) if "/tree/" in request.path else None
+
+    server.before = endless
+    monkeypatch.setattr(process, "STALLED", 2.0)
+    with pytest.raises(LimitHit, match="keeps silent"):
+        _fetch()
+
+
+# --- who learns the token
+
+
+def _authorized(requests: list[Request]) -> list[str]:
+    return [request.path for request in requests if TOKEN in str(request.headers)]
+
+
+def test_the_token_goes_to_the_hub_and_nowhere_else(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+    other = server.storage.url
+
+    def elsewhere(request: Request) -> Answer | None:
+        if request.path.endswith("/vocab.txt"):
+            return Answer(307, headers={"Location": f"{other}/vocab", "X-Repo-Commit": "0" * 40})
+        return None
+
+    def further(request: Request) -> Answer | None:
+        if "/tree/" in request.path:
+            return Answer(200, b"[]")
+        if request.path == "/vocab":
+            return Answer(200, FILES["vocab.txt"], {"ETag": '"x"'})
+        return None
+
+    server.before = elsewhere
+    server.storage.before = further
+    _fails()  # no ETag on a redirect; what counts is who was told what
+    server.before = lambda _: None
+    _fetch()
+    assert len(_authorized(server.requests)) == len(server.requests)
+    assert server.storage.requests
+    assert not _authorized(server.storage.requests)
+
+
+def test_a_further_page_elsewhere_does_not_get_it(server: FakeHub) -> None:
+    """What huggingface_hub alone would send: it follows the hub's Link wherever it leads."""
+    server.add(REPO, FILES)
+    link = {"Link": f'<{server.storage.url}/tree/2>; rel="next"'}
+    server.before = lambda request: Answer(200, b"[]", link) if "/tree/" in request.path else None
+    server.storage.before = lambda _: Answer(200, b"[]")
+    _fails()
+    assert server.storage.asked("/tree/2")
+    assert not _authorized(server.storage.requests)
+
+
+def test_the_token_is_in_no_output(
+    server: FakeHub, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    server.add(REPO, FILES)
+
+    def repeat(request: Request) -> Answer | None:
+        told = request.headers.get("authorization", "")
+        if "/tree/" in request.path:
+            headers = {"X-Error-Message": told, "X-HF-Warning": f"x; {told}"}
+            return Answer(400, told.encode(), headers)
+        return None
+
+    server.before = repeat
+    done = _command("scan", f"hf://{REPO}", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Bearer" in server.asked("/tree/")[0].headers["authorization"]
+    for text in (done.stdout, done.stderr):
+        assert "hf_" not in text
+        assert "Bearer" not in text
+    for token in ("a\nb", "ä"):
+        with pytest.raises(NotLoadable) as caught:
+            hub.fetch(hub.parse(f"hf://{REPO}"), token=token)
+        assert "the token is missing or is none that can be sent" in str(caught.value)
+        assert token not in str(caught.value)
+
+
+# --- what a hub says instead
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Answer(401, headers={"X-Error-Code": "RepoNotFound"}), "there is no such repository"),
+        (Answer(404), "there is no such repository"),
+        (Answer(404, headers={"X-Error-Code": "RevisionNotFound"}), "no such revision"),
+        (Answer(403, headers={"X-Error-Code": "GatedRepo"}), "gated"),
+        (Answer(401), "denies access (HTTP 401)"),
+        (Answer(403), "denies access (HTTP 403)"),
+        (
+            Answer(403, headers={"X-Error-Message": "Access to this resource is disabled."}),
+            "disabled",
+        ),
+        (Answer(418), "out of order (HTTP 418)"),
+        (Answer(200, b"not json"), "makes no sense"),
+        (Answer(200, b"[" * 100_000), "makes no sense"),
+        (Answer(200, b"{}"), "makes no sense"),
+    ],
+)
+def test_each_refusal_has_its_sentence(server: FakeHub, answer: Answer, told: str) -> None:
+    server.add(REPO, FILES)
+    server.before = lambda _: answer
+    assert told in _fails()
+
+
+def test_a_hub_that_is_out_of_order_for_a_moment_is_asked_again(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+    refusals = [Answer(503), Answer(429, headers={"Retry-After": "0"})]
+
+    def refuse(request: Request) -> Answer | None:
+        return refusals.pop() if "/tree/" in request.path and refusals else None
+
+    server.before = refuse
+    assert _fetch().files == LOADED
+    assert not refusals
+
+
+def test_a_hub_that_asks_for_patience_gets_a_measure_of_it(
+    server: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add(REPO, FILES)
+    server.storage.before = lambda _: Answer(429, headers={"Retry-After": "99999"})
+    monkeypatch.setattr(process, "STALLED", 2.0)
+    began = time.monotonic()
+    with pytest.raises(LimitHit, match="keeps silent"):
+        _fetch()
+    assert time.monotonic() - began < 60
+
+
+def test_redirects_in_a_circle_come_to_an_end(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+    server.storage.before = lambda request: Answer(302, headers={"Location": request.path})
+    assert "redirects for ever" in _fails()
+
+
+def test_a_file_that_the_hub_lists_and_does_not_have_is_named(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+    missing = Answer(404, headers={"X-Error-Code": "EntryNotFound"})
+    server.before = lambda request: missing if request.path.endswith("/vocab.txt") else None
+    assert "lists vocab.txt and does not have it" in _fails()
+
+
+def test_a_full_disk_is_said_before_the_download(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+
+    def grow(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for file in files:
+            if "lfs" in file:
+                file["lfs"]["size"] = 1 << 60
+        return files
+
+    server.listing = grow
+    with pytest.raises(LimitHit, match="no disk space: it needs"):
+        _fetch()
+    assert not server.storage.requests
+
+
+def test_a_cache_that_cannot_be_written_is_said(server: FakeHub, tmp_path: Path) -> None:
+    server.add(REPO, FILES)
+    (tmp_path / "file").write_text("")
+    assert os.strerror(errno.ENOTDIR) in _fails(cache_dir=tmp_path / "file" / "cache")
+
+
+# --- without the hub
+
+
+def test_the_cache_stands_in_for_a_hub_that_is_away(
+    server: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = server.add(REPO, FILES)
+    _fetch()
+    asked = len(server.requests)
+    offline = _fetch(local_files_only=True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert _fetch() == offline
+    assert (offline.commit, offline.files) == (commit, LOADED)
+    assert "the hub was not asked" in offline.notes[0]
+    assert len(server.requests) == asked
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # discard: nobody listens
+    away = _fetch()
+    assert (away.commit, away.files) == (commit, LOADED)
+    assert "the hub could not be reached" in away.notes[0]
+    assert "cannot be reached" in _fails("hf://org/other")
+
+
+def test_nothing_in_the_cache_is_nothing(server: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.add(REPO, FILES)
+    assert "not in the cache" in _fails(local_files_only=True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "not in the cache" in _fails()
+    assert not server.requests
+
+
+def test_what_stock_transformers_cached_is_used(server: FakeHub, tmp_path: Path) -> None:
+    commit = server.add(REPO, FILES)
+    code = f"from huggingface_hub import snapshot_download; snapshot_download({REPO!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    server.storage.requests.clear()
+    assert _fetch().commit == commit
+    assert not server.storage.requests
+
+
+# --- what becomes of it
+
+
+def _command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "safe_load", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, as save_pretrained writes it."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("saved")
+    config = BertConfig(
+        vocab_size=64,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_on_a_hub_is_cleared_bit_for_bit(
+    server: FakeHub, saved: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    commit = server.add(REPO, saved)
+    done = _command("load", f"hf://{REPO}@main", "-o", "cleared", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"hf://{REPO}@main at {commit}" in done.stdout
+    cleared = load_file(tmp_path / "cleared" / "model.safetensors")
+    original = load_file(saved / "model.safetensors")
+    assert cleared.keys() == original.keys()
+    assert all(torch.equal(cleared[name], original[name]) for name in original)
+    for name in ("safe-load.report.json", "safe-load.manifest.json"):
+        source = json.loads((tmp_path / "cleared" / name).read_text())["source"]
+        assert source == {"path": f"hf://{REPO}@main", "revision": commit}
+
+
+def test_files_that_lie_beside_in_the_cache_are_not_part_of_it(
+    server: FakeHub, saved: Path, home: Path
+) -> None:
+    server.add(REPO, saved)
+    snapshot = _fetch()
+    (snapshot.path / "mamba_ssm.py").write_text("raise SystemExit")
+    (snapshot.path / "pytorch_model.bin").write_bytes(b"not checked")
+    report = pipeline.scan(snapshot)
+    assert report.outcome == "ok"
+    assert {file.path for file in report.files} == {"config.json", "model.safetensors"}
+    assert report.source.revision == snapshot.commit
+
+
+def test_files_that_repositories_share_are_found(server: FakeHub, saved: Path, home: Path) -> None:
+    """huggingface_hub's store for the whole cache: the repository's blob is a link into it."""
+    server.add(REPO, saved)
+    snapshot = _fetch()
+    link = snapshot.path / "model.safetensors"
+    blob = link.parent / link.readlink()
+    store = home / "hub" / "blobs"
+    shared = store / "ab" / ("ab" + "0" * 62)
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(os.path.relpath(shared, blob.parent))
+    told = pipeline.scan(_fetch(local_files_only=True))
+    assert told.outcome == "not_loadable"
+    assert "leads out of the model's folder" in (told.outcome_detail or "")
+    (store / ".huggingface-shared-blobs").write_text("1\n")
+    assert pipeline.scan(_fetch(local_files_only=True)).outcome == "ok"
+    assert pipeline.scan(str(snapshot.path)).outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "hf://",
+        "hf://name",
+        "hf://../name",
+        "hf://org/na me",
+        "hf://org/name@a..b",
+        "hf://org/name@",
+    ],
+)
+def test_a_malformed_name_is_a_wrong_command_line(
+    server: FakeHub, source: str, tmp_path: Path
+) -> None:
+    done = _command("scan", source, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert not server.requests
+
+
+def test_an_interrupted_download_leaves_nothing_half_done(
+    server: FakeHub, home: Path, tmp_path: Path
+) -> None:
+    server.add(REPO, FILES)
+    from threading import Event
+
+    started, ended = Event(), Event()
+
+    def hold(_: Request) -> None:
+        started.set()
+        ended.wait(30)
+
+    server.storage.before = hold
+    process = subprocess.Popen(
+        [sys.executable, "-m", "safe_load", "scan", f"hf://{REPO}"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert started.wait(60)
+    assert _leftovers(home)
+    process.terminate()
+    _, told = process.communicate(timeout=30)
+    ended.set()
+    assert process.returncode == 130
+    assert told == "error: interrupted\n"
+    assert not _leftovers(home)
