@@ -104,7 +104,7 @@ class Fetcher:
         with suppress(BrokenPipeError):
             process.stdin.close()  # at which it cleans up and leaves
         try:
-            process.wait(2)
+            process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
