@@ -1,6 +1,7 @@
 """What a chat template reaches for besides text.
 
-Zone: controller. Templates are read as text, bounded, and never rendered here.
+Zone: controller. Templates are read as text, bounded, and never rendered here. What is exported has
+also passed the stricter `template_ast`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from safe_load import template_ast
+from safe_load.config_asks import Ask
 from safe_load.formats.escape import visible
-from safe_load.json_strict import Malformed, parse
+from safe_load.json_strict import Malformed, parse, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +44,50 @@ def reaches(entries: tuple[Entry, ...]) -> Iterator[tuple[str, str]]:
     for entry in entries:
         if _FILES.fullmatch(entry.path):
             for template in _templates(entry):
-                for code in _code(template):
-                    for pattern, what in _REACHES.items():
-                        if pattern.search(code):
-                            yield entry.path, f"{what}: {visible(code.strip(), 200)}"
+                for what in _reaching(template):
+                    yield entry.path, what
+
+
+def rewritten(value: Any, location: str, asks: list[Ask]) -> Any:
+    """The template, or those of several that do no more than put text together; None if there is
+    none. Each of the others is told to `asks`. value: a string, or as a configuration holds several."""
+    if isinstance(value, str):
+        return value if _is_text(value, location, asks) else None
+    if isinstance(value, dict):
+        named = {
+            name: template
+            for name, template in value.items()
+            if isinstance(template, str) and _is_text(template, f"{location}.{shown(name)}", asks)
+        }
+        return named or None
+    if isinstance(value, list):
+        listed = [
+            {"name": each["name"], "template": each["template"]}
+            for each in value
+            if isinstance(each, dict)
+            and isinstance(each.get("name"), str)
+            and isinstance(each.get("template"), str)
+            and _is_text(each["template"], f"{location}.{shown(each['name'])}", asks)
+        ]
+        return listed or None
+    return None
+
+
+def _is_text(template: str, location: str, asks: list[Ask]) -> bool:
+    reason = template_ast.refusal(template)
+    # What reaches for more has a finding of its own, with what it reaches for.
+    if reason is not None and not any(_reaching(template)):
+        asks.append(
+            Ask(location, f"the template {reason}", "(it was left out)", "template", "low", "SL504")
+        )
+    return reason is None
+
+
+def _reaching(template: str) -> Iterator[str]:
+    for code in _code(template):
+        for pattern, what in _REACHES.items():
+            if pattern.search(code):
+                yield f"{what}: {visible(code.strip(), 200)}"
 
 
 def _code(template: str) -> Iterator[str]:

@@ -11,26 +11,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from safe_load import manifest, safetensors_file
-from safe_load.errors import NotLoadable, SandboxError
+from safe_load import folder_files, manifest, safetensors_file
+from safe_load.errors import SandboxError
 from safe_load.export import index_json
 from safe_load.formats.escape import visible
 from safe_load.json_strict import Malformed
-from safe_load.model_config import CONFIG, GENERATION, Ask, reemit
 from safe_load.report import Export, ExportedFile, Report, Tensors, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from safe_load.config_asks import Ask
     from safe_load.export import Staging
     from safe_load.inside import Extracted
     from safe_load.inventory import Inventory
 
 REPORT = "safe-load.report.json"
-_MAX_CONFIG = 16 << 20
-_CONFIG_NAME = re.compile(r"config(\.\d+(\.\d+)*)?\.json")
 _SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.safetensors")
-_MOST_NOTES = 20
+_MOST_NOTES = 40
 
 
 @dataclass(frozen=True)
@@ -42,26 +40,18 @@ class Configuration:
     notes: list[str] = field(default_factory=list)
 
 
-def configuration(stock: Inventory) -> Configuration:
-    """Read and re-emit the folder's configuration. Raises NotLoadable when it does not read."""
-    raw: dict[str, bytes] = {}
-    for entry in stock.entries:
-        if stock.folder and (_CONFIG_NAME.fullmatch(entry.path) or entry.path == GENERATION):
-            if entry.size > _MAX_CONFIG:
-                raise NotLoadable(f"{visible(entry.path)} is larger than {_MAX_CONFIG >> 20} MiB")
-            raw[entry.path] = entry.place.read_bytes()
-    if not raw:
-        return Configuration()
-    try:
-        emitted = reemit(raw)
-    except Malformed as error:
-        raise NotLoadable(str(error)) from error
+def configuration(
+    stock: Inventory, converted: Mapping[str, Mapping[str, bytes]] | None = None
+) -> Configuration:
+    """Read and re-emit what lies beside the weights. converted: by folder, the tokenizers that a room
+    has made of others. Raises NotLoadable when the model's own configuration does not read."""
+    emitted = folder_files.rewrite(stock, converted or {})
     notes = [
         f"{dropped.location} was dropped: it {dropped.reason}"
         for dropped in emitted.dropped[:_MOST_NOTES]
     ]
     if len(emitted.dropped) > _MOST_NOTES:
-        notes.append(f"{len(emitted.dropped) - _MOST_NOTES} more keys were dropped from {CONFIG}")
+        notes.append(f"{len(emitted.dropped) - _MOST_NOTES} more keys were dropped")
     return Configuration(emitted.files, emitted.asks, [*emitted.notes, *notes])
 
 

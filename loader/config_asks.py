@@ -20,7 +20,7 @@ from safe_load.json_strict import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = Literal["code", "kernel", "repository", "path", "plugin", "size"]
+Kind = Literal["code", "kernel", "repository", "path", "plugin", "size", "template"]
 
 MAX_ASKS = 100
 """Of one file and severity; a hostile one could hold a million."""
@@ -33,7 +33,8 @@ _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring = 3, 4, 4, 120
 class Ask:
     """One thing asked for. location: file and key path; value: escaped and cut.
 
-    finding: the id it amounts to (SL503, or SL603 for a size that would exhaust the host);
+    finding: the id it amounts to (SL503; SL504 for a template that is more than text, SL603 for a
+    size that would exhaust the host);
     severity: of that finding. why: completes the sentence "<location>: <value> <why>".
     """
 
@@ -42,7 +43,7 @@ class Ask:
     why: str
     kind: Kind
     severity: Literal["low", "medium", "high"]
-    finding: Literal["SL503", "SL603"] = "SL503"
+    finding: Literal["SL503", "SL504", "SL603"] = "SL503"
 
 
 @cache

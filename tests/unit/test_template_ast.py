@@ -1,0 +1,71 @@
+"""Templates that put text together pass, as real ones are written; all that reach further do not."""
+
+from __future__ import annotations
+
+import pytest
+from safe_load.template_ast import refusal
+
+CHATML = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
+    "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+HONEST = [
+    CHATML,
+    (
+        "{%- set ns = namespace(found=false, i=0) %}{%- for m in messages %}{%- if loop.index0 % 2 == 0 %}"
+        "{% set ns.i = ns.i + 1 %}{% set ns.t = ns.t ~ 'x' %}{{ messages[ns.i].content|trim }}{% endif %}"
+        "{%- endfor %}{{ bos_token }}{{ strftime_now('%d %b %Y') }}{{ raise_exception('no') }}"
+    ),
+    (
+        "{% macro render(p) %}{{ p['type'] }}{% for k, v in p.properties|dictsort %}{{ k }}: {{ render(v) }}"
+        "{% endfor %}{% endmacro %}{{ render(tools[0]) }}{% generation %}{{ messages[-1].content }}{% endgeneration %}"
+    ),
+    "{% for m in messages %}{% if m is string %}{% break %}{% endif %}{% continue %}{% endfor %}",
+    "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | join(', ') }}",
+    "{{ tools | tojson(indent=4) }}{{ '=' * 20 }}{{ x.split('</think>')[-1].lstrip('\\n') }}",
+    "{{ messages[::-1][loop.index0 - 1] }}{{ messages[(messages|length - 1)]['role'] }}",
+    "{{ messages[0].content if messages[0].role == 'system' else 'You are ' ~ name }}",
+]
+HOSTILE = {
+    "an attribute of Python's": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "the same by subscript": "{{ ''['__class__'] }}",
+    "the same with escapes": r"{{ ''['\x5f\x5fclass\x5f\x5f'] }}",
+    "the same by filter": "{{ ''|attr('__class__') }}",
+    "the same by mapping": "{{ x|map(attribute='__class__')|list }}",
+    "a filter by its name": "{{ x|map('attr', '__class__')|list }}",
+    "a filter by a computed name": "{{ x|map('at' ~ 'tr')|list }}",
+    "a path of a sort": "{{ x|groupby('a.__class__') }}",
+    "a computed subscript": "{{ ''['__cl' ~ 'ass__'] }}",
+    "a subscript set before": "{% set k = '__cl' ~ 'ass__' %}{{ ''[k] }}",
+    "a subscript from a block": "{% set k %}__class__{% endset %}{{ ''[k] }}",
+    "a subscript from a list": "{% for k in ['__cl' ~ 'ass__'] %}{{ ''[k] }}{% endfor %}",
+    "a subscript from a call": "{% macro f(k) %}{{ ''[k] }}{% endmacro %}{{ f('__cl' ~ 'ass__') }}",
+    "a subscript from a namespace": "{% set ns.k = '__' ~ x %}{{ ''[ns.k] }}",
+    "a function of jinja's": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "the template itself": "{{ self._TemplateReference__context }}",
+    "format": "{{ '{0.__class__}'.format(x) }}",
+    "import": "{% import 'x' as y %}",
+    "include": "{% include '/etc/passwd' %}",
+    "extends": "{% extends 'x' %}",
+    "an unknown function": "{{ popen('id') }}",
+    "an unknown method": "{{ x.system('id') }}",
+    "an unknown filter": "{{ x|shell }}",
+    "a gigabyte": "{{ 'a' * 1000000000 }}",
+    "a power": "{{ range(10 ** 10) }}",
+    "a long count": "{% for i in range(1000000000) %}x{% endfor %}",
+    "arguments from a list": "{{ dict(*x) }}",
+    "brackets": "{{ " + "(" * 10_000 + "1",
+    "depth": "{{ " + "not " * 100_000 + "x }}",
+    "no template": "{{ unclosed",
+    "length": "x" * (1 << 20),
+}
+
+
+@pytest.mark.parametrize("template", HONEST)
+def test_a_template_that_puts_text_together_passes(template: str) -> None:
+    assert refusal(template) is None
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_template_that_reaches_further_is_refused(what: str) -> None:
+    assert refusal(HOSTILE[what])
