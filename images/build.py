@@ -103,6 +103,9 @@ def _settings(version: str, code: str) -> dict[str, Any]:
         "Labels": {
             "safe-load.version": version,
             _CODE: code,
+            # What a backend needs to start a room in it, whoever built it.
+            "safe-load.python": "/usr/bin/python3",
+            "safe-load.site": f"/{packages.SITE}",
             "org.opencontainers.image.title": "safe-load",
             "org.opencontainers.image.description": packages.project()["description"],
             "org.opencontainers.image.version": version,

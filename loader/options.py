@@ -22,7 +22,8 @@ FAIL_ON = ("low", "medium", "high", "critical", "never")
 class Options:
     """The choices of one load. What is None is the profile's to say.
 
-    profile: a shipped profile's name, or a TOML file. runtime: of the docker backend, e.g. "runsc".
+    profile: a shipped profile's name, or a TOML file. runtime: of the docker backend, e.g. "runsc";
+    image: its image, "safe-load:VERSION" when None.
     timeout: seconds. memory: bytes. hash: whether the report holds the SHA-256 of the source files. record: "standard", or "full" to
     write every call that can be notified to the file `trace`, one line of JSON each.
     """
@@ -38,6 +39,7 @@ class Options:
     hash: bool = True
     record: str = "standard"
     trace: Path | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True)

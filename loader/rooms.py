@@ -23,6 +23,7 @@ from safe_load.judge import as_event
 from safe_load.meanwhile import Meanwhile
 from safe_load.report import Egress, Recording, Resources, SyscallCount, WallState
 from safe_load.sandbox.backends.interface import Bind, Job, RoomResult
+from safe_load.version import version
 
 if TYPE_CHECKING:
     from safe_load.decoys import Decoys
@@ -154,11 +155,15 @@ def profile_of(options: Options) -> Profile:
 
 def backend_of(options: Options, profile: Profile, *, warm: bool = False) -> Backend:
     """The backend that the options ask for. warm: with a room that is kept for many loads. Raises
-    SandboxError when this machine has none."""
-    if options.backend == "docker" or options.runtime is not None:
-        raise SandboxError("the docker backend is not part of this version; use --backend native")
+    UsageError for options that contradict each other, SandboxError when this machine has none."""
+    if options.backend == "native" and (options.runtime or options.image):
+        raise UsageError("--runtime and --image are for --backend docker")
+    if options.backend == "docker" or options.runtime or options.image:
+        return _docker(options, profile)
     if platform.system() != "Linux":
-        raise SandboxError("the native backend needs Linux, and this version has no other")
+        if options.backend == "native":
+            raise SandboxError("the native backend needs Linux: use --backend docker")
+        return _docker(options, profile)
     if warm:
         from safe_load.sandbox.backends.warm import WarmBackend  # noqa: PLC0415
 
@@ -166,6 +171,13 @@ def backend_of(options: Options, profile: Profile, *, warm: bool = False) -> Bac
     from safe_load.sandbox.backends.native import NativeBackend  # noqa: PLC0415
 
     return NativeBackend(profile)
+
+
+def _docker(options: Options, profile: Profile) -> Backend:
+    from safe_load.sandbox.backends.docker import DockerBackend  # noqa: PLC0415
+
+    image = options.image or f"safe-load:{version()}"
+    return DockerBackend(profile, image=image, version=version(), runtime=options.runtime)
 
 
 def _furniture() -> Furniture:
@@ -203,7 +215,7 @@ def open_model(
 ) -> Opened:
     """Run both rooms, and hash the source beside them. Returns when everything inside is dead."""
     reading = extraction_job(stock, staging)
-    trusting = detonation_job(stock, depth_of(stock, options), decoys)
+    trusting = detonation_job(stock, depth_of(stock, options), decoys, borrowed=backend.borrows)
     meanwhile = Meanwhile(stock, tell, time.monotonic() + backend.profile.limits.timeout)
 
     def run(job: Job) -> RoomResult:
@@ -270,13 +282,14 @@ def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
     )
 
 
-def detonation_job(stock: Inventory, depth: str, decoys: Decoys) -> Job:
-    """Do with the folder what a trusting user would do."""
+def detonation_job(stock: Inventory, depth: str, decoys: Decoys, *, borrowed: bool = True) -> Job:
+    """Do with the folder what a trusting user would do. borrowed: with this Python's packages."""
     from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415 - a table of module names
 
     files = stock.loaded
     needed = _NEEDED["weights"] if depth == "weights" else (*_NEEDED["weights"], *_NEEDED["model"])
-    _require_installed(needed)
+    if borrowed:
+        _require_installed(needed)
     return Job(
         name="detonate",
         entry=_DETONATE,

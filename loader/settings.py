@@ -87,6 +87,7 @@ SETTINGS: dict[str, Parser] = {
     "profile": _text,
     "backend": _choice(*BACKENDS),
     "runtime": _text,
+    "image": _text,
     "depth": _choice(*DEPTHS),
     "fail-on": _choice(*FAIL_ON),
     "record": _choice(*RECORDS),

@@ -164,10 +164,10 @@ class SeccompRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SeccompPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The part of an OCI seccomp profile that safe-load's own profiles use: what is not allowed is
-    notified, so that the supervisor records it."""
+    """The part of an OCI seccomp profile that safe-load's own profiles use. What is not allowed is
+    notified in a worker's, so that the supervisor records it, and traced in a container's."""
 
-    default: Literal["SCMP_ACT_NOTIFY"] = msgspec.field(name="defaultAction")
+    default: Literal["SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE"] = msgspec.field(name="defaultAction")
     architectures: tuple[str, ...]
     syscalls: tuple[SeccompRule, ...]
 
@@ -180,6 +180,6 @@ def rules(name: str) -> dict[str, Any]:
 
 @cache
 def seccomp(name: str) -> SeccompPolicy:
-    """The seccomp profile of that name, e.g. "worker"."""
+    """The seccomp profile of that name: "worker", or "container" for what is allowed besides."""
     data = (resources.files(__name__) / "seccomp" / f"{name}.json").read_bytes()
     return msgspec.json.decode(data, type=SeccompPolicy)

@@ -6,6 +6,7 @@ Zone: controller. libseccomp (through pyseccomp) compiles; the room only install
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import tempfile
@@ -29,6 +30,7 @@ _SILENT = frozenset(
 #: The worker's line to the supervisor has this number while the filter is installed: its reads and
 #: writes come before anyone could answer for them.
 CONTROL_DESCRIPTOR = 1000
+_CONTAINER = "container"
 _OCI_ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 
 
@@ -110,6 +112,39 @@ def compile_policy(profile: Profile, *, full: bool = False, stopped: bool = Fals
         errnos={name: _errno(profile, code) for name, code in profile.recording.errno.items()},
         traced=traced,
         stopped=stopped,
+    )
+
+
+def container_filter(profile: Profile) -> str:
+    """The profile that an engine installs on a whole container, as JSON.
+
+    It allows what the worker's filter allows, and what the supervisor and the cell need. For the rest
+    its action is TRACE and not ERRNO: without a tracer that is ENOSYS, for the supervisor too; and in
+    the worker, whose own filter says NOTIFY, which beats TRACE but not ERRNO (seccomp(2)), the call is
+    recorded and refused as in any other room. Raises PolicyError.
+    """
+    from safe_load.profiles import seccomp  # noqa: PLC0415 - keeps msgspec out of --help
+
+    worker, besides = seccomp(profile.seccomp), seccomp(_CONTAINER)
+    machine = _OCI_ARCHITECTURES.get(platform.machine())
+    if machine not in worker.architectures or machine not in besides.architectures:
+        raise PolicyError(f"the seccomp profiles have no rules for {platform.machine()}")
+    whole = {name for rule in besides.syscalls if not rule.args for name in rule.names}
+    rules = [
+        {
+            "names": names,
+            "action": rule.action,
+            "args": [
+                {"index": a.index, "value": a.value, "valueTwo": a.value_two, "op": a.op}
+                for a in rule.args
+            ],
+        }
+        for rule in (*besides.syscalls, *worker.syscalls)
+        if rule.action == "SCMP_ACT_ALLOW"
+        and (names := [name for name in rule.names if not rule.args or name not in whole])
+    ]
+    return json.dumps(
+        {"defaultAction": besides.default, "architectures": [machine], "syscalls": rules}
     )
 
 

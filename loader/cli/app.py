@@ -32,6 +32,11 @@ _SETTINGS = [
         "--runtime", metavar="NAME", help="The container runtime of the docker backend, e.g. runsc."
     ),
     click.option(
+        "--image",
+        metavar="NAME",
+        help="The image of the docker backend. [default: safe-load:VERSION]",
+    ),
+    click.option(
         "--depth",
         type=click.Choice(DEPTHS),
         help="How much of the model to bring to life. [default: auto: model where there is a config.json, else weights]",

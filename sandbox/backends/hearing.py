@@ -55,6 +55,7 @@ class _Message(msgspec.Struct, frozen=True):
     peak_memory: int = 0
     peak_tasks: int = 0
     cpu_s: float = 0.0
+    output: str | None = None
     protocol: str = ""
     address: str = ""
     port: int = 0
@@ -91,8 +92,8 @@ def listen(pipes: Pipes, heard: Heard, profile: Profile, patience_s: float) -> b
     limits = profile.limits
     deadline = time.monotonic() + limits.timeout + patience_s
     readers: dict[int, Callable[[bytes], bool]] = {
-        pipes.events: lambda data: _hear(heard, data),
-        pipes.result: lambda data: _keep(heard, data, limits.result),
+        pipes.events: lambda data: hear(heard, data),
+        pipes.result: lambda data: keep(heard, data, limits.result),
         pipes.output: lambda data: _tail(heard, data),
     }
     with selectors.DefaultSelector() as selector:
@@ -214,7 +215,8 @@ def _blame_what_it_raised(heard: Heard) -> None:
     heard.blame("crashed", raised[:2000])
 
 
-def _hear(heard: Heard, data: bytes) -> bool:
+def hear(heard: Heard, data: bytes) -> bool:
+    """Take a piece of the supervisor's stream; False when it cannot be understood."""
     heard.stream += len(data)
     heard.pending += data
     *lines, rest = heard.pending.split(b"\n")
@@ -267,9 +269,12 @@ def _take(heard: Heard, message: _Message) -> None:
         heard.sealed = message.t
     elif message.kind == "end" and heard.end is None:
         heard.end = message
+        if message.output is not None:
+            _tail(heard, message.output.encode("utf-8", "backslashreplace"))
 
 
-def _keep(heard: Heard, data: bytes, limit: int) -> bool:
+def keep(heard: Heard, data: bytes, limit: int) -> bool:
+    """Take a piece of the worker's result; False when it is too much."""
     heard.result += data
     if len(heard.result) > limit:
         heard.blame("limit", f"result limit: the worker said more than {limit >> 20} MiB")

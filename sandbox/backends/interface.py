@@ -133,11 +133,13 @@ class RoomResult:
 
 
 class Backend(ABC):
-    """Builds rooms. `name` and `runtime` are what the report shows; `profile` bounds every room."""
+    """Builds rooms. `name` and `runtime` are what the report shows; `profile` bounds every room;
+    `borrows`: rooms show packages of the Python that runs this, and not their own."""
 
     name: str
     profile: Profile
     runtime: str | None = None
+    borrows: bool = True
 
     @abstractmethod
     def run(self, job: Job) -> RoomResult:

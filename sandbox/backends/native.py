@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # The room's interpreter imports nothing but the standard library and these two folders of ours;
 # safe_load itself stays an empty shell in there.
-_BOOTSTRAP = """
+BOOTSTRAP = """
 import sys, types
 for name, path in (("safe_load", []), ("safe_load.sandbox", [sys.argv[1]])):
     module = types.ModuleType(name)
@@ -132,7 +132,7 @@ def start(
             "-X",
             "utf8",
             "-c",
-            _BOOTSTRAP,
+            BOOTSTRAP,
             str(folder),
             entry,
             str(argument),
@@ -169,17 +169,30 @@ def specification(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
     files = [(str(bind.source), bind.target, bind.identity) for bind in job.files]
     files += [(str(module), f"{runtime.MODULES}/{module.name}", None) for module in job.modules]
     files += [(source, target, None) for source, target in parts.files]
-    folders = sorted({str(Path(bind.target).parent) for bind in job.files})
+    folders = folders_of(job)
     sources = [str(source) for source, *_ in (*files, *parts.folders)]
     return {
-        "stage": job.name,
+        **common(profile, policy, job),
         "walls": profile.demanded("native"),
         "separate_user": all(_readable_by_all(source) for source in sources),
+        "own_user": True,
         "folders": parts.folders,
         "files": files,
         "covered": parts.covered,
         "empty": [runtime.SITE, runtime.MODULES, *folders],
         "links": parts.links,
+        "quiet": [f"{path}/" for path in (*parts.roots, *folders, "/dev/null", "/dev/urandom")],
+        "readable": [*parts.roots, *folders, "/sys", *(target for _, target in parts.files)],
+        "sys_path": parts.python_path,
+        "package": runtime.PACKAGE,
+        "routed": True,
+    }
+
+
+def common(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
+    """What a room is told of its job, wherever it is built."""
+    return {
+        "stage": job.name,
         "limits": msgspec.to_builtins(profile.limits),
         "mapped": sum(bind.source.stat().st_size for bind in job.files),
         "output_limit": job.output_limit,
@@ -191,16 +204,17 @@ def specification(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "traced": policy.traced,
         "telling": sorted(policy.telling),
         "errnos": policy.errnos,
-        "quiet": [f"{path}/" for path in (*parts.roots, *folders, "/dev/null", "/dev/urandom")],
-        "readable": [*parts.roots, *folders, *(target for _, target in parts.files)],
-        "sys_path": parts.python_path,
-        "package": runtime.PACKAGE,
         "entry": job.entry,
         "argument": job.argument,
         "preload": job.preload,
         "planted": dict(job.planted),
         "environment": dict(job.environment),
     }
+
+
+def folders_of(job: Job) -> list[str]:
+    """The folders inside that hold the job's files."""
+    return sorted({str(Path(bind.target).parent) for bind in job.files})
 
 
 def _readable_by_all(path: str) -> bool:

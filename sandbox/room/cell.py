@@ -25,7 +25,7 @@ from safe_load.sandbox.room import root
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_READABLE = ("/etc", "/sys", "/dev/random", "/dev/urandom", "/home", "/usr", "/bin", "/lib")
+_READABLE = ("/etc", "/dev/random", "/dev/urandom", "/home", "/usr", "/bin", "/lib")
 _SLACK = 1 << 30  # memory an interpreter with torch has mapped privately but hardly touches
 
 
@@ -102,9 +102,10 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     process.limit("FSIZE", max(spec["output_limit"], limits["scratch"]))
     # Below the control descriptor's number: nobody shall take it over.
     process.limit("NOFILE", min(limits["open_files"], spec["control"]))
-    # Tasks of this user in this user namespace. A little above what the watch allows: one that runs
-    # into its limit shall be seen to.
-    process.limit("NPROC", limits["processes"] + 16)
+    if spec["own_user"]:
+        # Tasks of this user in this user namespace. A little above what the watch allows: one that
+        # runs into its limit shall be seen to.
+        process.limit("NPROC", limits["processes"] + 16)
     process.limit("DATA", limits["memory"] + spec["mapped"] + _SLACK)
     process.limit("MEMLOCK", 0)
     process.limit("MSGQUEUE", 0)

@@ -15,6 +15,7 @@ from typing import Any
 _MOST_COUNTERS = 1024
 _MOST_BYTES = 64 << 20
 _MOST_TRACED = 500_000
+_MOST_PRINTED = 64 << 10
 
 
 class Channel:
@@ -143,3 +144,27 @@ class Recorder:
             complete=self.complete,
             **facts,
         )
+
+
+class Printed:
+    """The tail of what comes down a pipe. descriptor: its end to read from."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        os.set_blocking(descriptor, False)
+        self._tail = b""
+
+    def hear(self) -> bool:
+        """Take what is there; False at the end."""
+        try:
+            data = os.read(self.descriptor, _MOST_PRINTED)
+        except BlockingIOError:
+            return True
+        self._tail = (self._tail + data)[-_MOST_PRINTED:]
+        return bool(data)
+
+    def text(self) -> str:
+        """All of it that is kept."""
+        for _ in range(16):  # what a full pipe may still hold
+            self.hear()
+        return self._tail.decode("utf-8", "backslashreplace")

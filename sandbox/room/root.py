@@ -12,6 +12,7 @@ _DEVICES = ("null", "random", "urandom")  # no zero: a shared mapping of it is m
 SCRATCH = "/tmp"  # noqa: S108 - inside the room
 HOME = "/home/user"
 MODEL = "/model"
+NAMESERVER = "192.0.2.53"  # of TEST-NET-1: where the sinkhole answers
 _NOTHING = mounts.NOSUID | mounts.NODEV | mounts.NOEXEC
 
 _FILES = {
@@ -20,7 +21,7 @@ _FILES = {
     "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "/etc/hostname": "localhost\n",
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    "/etc/resolv.conf": "nameserver 192.0.2.53\noptions timeout:1 attempts:1\n",
+    "/etc/resolv.conf": f"nameserver {NAMESERVER}\noptions timeout:1 attempts:1\n",
     # torch and numpy ask these for the number of cores; without them they complain on stderr.
     **dict.fromkeys(
         (f"/sys/devices/system/cpu/{name}" for name in ("online", "possible", "present")),
@@ -56,7 +57,7 @@ def build(spec: dict[str, Any]) -> None:
     )
     mounts.attach(root, _STAGE)
     for path, text in {**_FILES, **spec["planted"]}.items():
-        _make_file(_STAGE + path, text)
+        make_file(_STAGE + path, text)
     for path in (HOME, SCRATCH, MODEL, "/proc", *spec["empty"]):
         os.makedirs(_STAGE + path, mode=0o755, exist_ok=True)
     for tree, target in folders:
@@ -70,7 +71,7 @@ def build(spec: dict[str, Any]) -> None:
             )
             mounts.attach(cover, _STAGE + path)
     for tree, target in devices + files:
-        _make_file(_STAGE + target, "")
+        make_file(_STAGE + target, "")
         mounts.attach(tree, _STAGE + target)
     for path, target in {**_LINKS, **spec["links"]}.items():
         if not os.path.lexists(_STAGE + path):
@@ -92,7 +93,7 @@ def furnish(spec: dict[str, Any], model: int) -> None:
     mounts.attach(home, HOME)
     for path, text in spec["planted"].items():
         if path.startswith(f"{HOME}/"):
-            _make_file(path, text)
+            make_file(path, text)
     mounts.set_attributes(writable, _NOTHING | mounts.RDONLY)
     os.close(writable)
     _attach_own(spec["limits"], "")
@@ -110,7 +111,7 @@ def assemble(files: list[tuple[str, str, tuple[int, int] | None]], stage: str) -
     mounts.attach(folder, stage)
     for tree, target in clones:
         place = stage + target.removeprefix(MODEL)
-        _make_file(place, "")
+        make_file(place, "")
         mounts.attach(tree, place)
     whole = mounts.clone(stage, flags, recursive=True)
     mounts.detach(stage)
@@ -130,7 +131,8 @@ def _attach_own(limits: dict[str, Any], prefix: str) -> None:
     mounts.attach(proc, f"{prefix}/proc")
 
 
-def _make_file(path: str, text: str) -> None:
+def make_file(path: str, text: str) -> None:
+    """A file with that text, and the folders that lead to it."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)

@@ -1,10 +1,11 @@
 """Where everything goes that the worker sends: nowhere, but it does not notice, and it is heard.
 
-The room's network namespace routes every address to itself (kernel/netlink.py). When the worker
-connects, the supervisor opens a listener on that port, connects the worker's own socket to it and
-tells the worker that it worked. So the listener sees the address that was meant, and the first
-bytes. A name server answers every name; plain HTTP gets an empty 204, so that a program in several
-steps shows the next one; whoever only waits is hung up on.
+The room's network namespace routes every address to itself (kernel/netlink.py), or, where that may
+not be done, a loopback address stands for each address that is meant. When the worker connects, the
+supervisor opens a listener on that port, connects the worker's own socket to it and tells the worker
+that it worked. So the listener sees the address that was meant, and the first bytes. A name server
+answers every name; plain HTTP gets an empty 204, so that a program in several steps shows the next
+one; whoever only waits is hung up on.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _KEPT = 4096  # bytes of each conversation
 _MOST_LISTENERS, _MOST_CONVERSATIONS = 256, 128
+_MOST_ALIASES = 65_536
 _PATIENCE_S = 1.0  # a conversation in which nothing is said is ended
 _CONNECT_S = 0.05  # on loopback it takes microseconds, unless the socket drops the answer
 _DNS = 53
@@ -54,13 +56,38 @@ class _Conversation:
         self.kept += data[: _KEPT - len(self.kept)]
 
 
+class Aliases:
+    """Loopback addresses for all others, where routes cannot be made: 127/8 leads to this host in
+    every network namespace, so each address that is meant gets one of its own there."""
+
+    def __init__(self) -> None:
+        self._aliases: dict[str, str] = {}
+        self._meant: dict[str, str] = {}
+
+    def of(self, address: str) -> str:
+        """Where to connect for this address. Raises OSError when there were too many."""
+        if address not in self._aliases:
+            number = len(self._aliases) + 1
+            if number > _MOST_ALIASES:
+                raise OSError(errno.ECONNREFUSED, "too many addresses")
+            alias = f"127.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+            self._aliases[address] = alias
+            self._meant[alias] = address
+        return self._aliases[address]
+
+    def meant(self, alias: str) -> str:
+        """The address behind one of ours; any other is what it is."""
+        return self._meant.get(alias, alias)
+
+
 class Sinkhole:
     """Holds all listeners of the room. poll: the supervisor's; tell: called once per conversation
-    and look-up with what the report calls egress."""
+    and look-up with what the report calls egress; routed: whether every address leads here."""
 
-    def __init__(self, poll: select.poll, tell: Callable[..., None]) -> None:
+    def __init__(self, poll: select.poll, tell: Callable[..., None], *, routed: bool) -> None:
         self._poll = poll
         self._tell = tell
+        self._aliases = None if routed else Aliases()
         self._names = dns.Names()
         self._listeners: dict[int, tuple[socket.socket, str]] = {}
         self._ports: dict[tuple[int, str, int], int] = {}
@@ -127,6 +154,11 @@ class Sinkhole:
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
             raise OSError(errno.ECONNREFUSED, "no listener for this family")
         address, port = target
+        if self._aliases is not None:
+            address = self._aliases.of(address)
+            if sock.family == socket.AF_INET6:
+                with suppress(OSError):  # it is bound already: the connection fails below
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if sock.family == socket.AF_INET6 and ":" not in address:
             address = f"::ffff:{address}"
         self._listen(_family((address, port)), sock.type, port)
@@ -158,6 +190,10 @@ class Sinkhole:
         self._listeners[sock.fileno()] = (sock, protocol)
         self._poll.register(sock.fileno(), select.POLLIN)
 
+    def _meant(self, address: str) -> str:
+        """The address that the worker named, from the one that was reached."""
+        return address if self._aliases is None else self._aliases.meant(address)
+
     def _accept(self, descriptor: int) -> None:
         listener, _ = self._listeners[descriptor]
         while True:
@@ -173,7 +209,7 @@ class Sinkhole:
             meant = connection.getsockname()
             now = time.monotonic()
             conversation = _Conversation(
-                "tcp", plain(meant[0]), meant[1], now, now, connection=connection
+                "tcp", self._meant(plain(meant[0])), meant[1], now, now, connection=connection
             )
             self._conversations[connection.fileno()] = conversation
             self._poll.register(connection.fileno(), select.POLLIN)
@@ -215,7 +251,7 @@ class Sinkhole:
                 data, control, _, sender = sock.recvmsg(65536, 128)
             except OSError:
                 return
-            meant = _meant(sock, control)
+            meant = self._meant(_reached(sock, control))
             port = sock.getsockname()[1]
             now = time.monotonic()
             if port == _DNS:
@@ -315,7 +351,7 @@ def _request_is_whole(conversation: _Conversation) -> bool:
     return True
 
 
-def _meant(sock: socket.socket, control: list[Any]) -> str:
+def _reached(sock: socket.socket, control: list[Any]) -> str:
     """The address that a datagram was sent to (IP_PKTINFO, IPV6_PKTINFO)."""
     for level, kind, data in control:
         if level == socket.IPPROTO_IP and kind == 8 and len(data) >= 12:

@@ -21,7 +21,7 @@ from safe_load.sandbox.kernel.ptrace import Tracer
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
 from safe_load.sandbox.room import cell
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
-from safe_load.sandbox.room.recorder import Channel, Recorder
+from safe_load.sandbox.room.recorder import Channel, Printed, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
 from safe_load.sandbox.room.watch import Watch, others
 
@@ -110,7 +110,8 @@ def _supervise(
             os.close(descriptor)
         process.bound_capabilities(*identity.kept)
         process.hold_capabilities(*identity.kept)
-        status, reason, watch = _Supervision(spec, recorder, channel, worker, sync).run()
+        supervision = _Supervision(spec, recorder, channel, worker, sync)
+        status, reason, watch = supervision.run()
         usage = os.times()
         recorder.end(
             status,
@@ -118,6 +119,7 @@ def _supervise(
             peak_memory=watch.peak_memory,
             peak_tasks=watch.peak_tasks,
             cpu_s=usage.children_user + usage.children_system,
+            output=supervision.printed,
         )
         code = 0
     except (Broken, OSError) as error:
@@ -155,8 +157,18 @@ class _Supervision:
         self._quiet = tuple(spec["quiet"])
         self._watch = Watch(_PROC, spec["limits"])
         self._poll = select.poll()
-        self._sinkhole = Sinkhole(self._poll, recorder.converse) if spec["sinkhole"] else None
+        self._printed = Printed(spec["drain"]) if "drain" in spec else None
+        self._sinkhole = (
+            Sinkhole(self._poll, recorder.converse, routed=spec["routed"])
+            if spec["sinkhole"]
+            else None
+        )
         self._tracer: Tracer | None = None
+
+    @property
+    def printed(self) -> str | None:
+        """The tail of what the worker printed, where the supervisor is who hears it."""
+        return self._printed.text() if self._printed else None
 
     def run(self) -> tuple[str, str, Watch]:
         """Returns the status, the reason and the watch when nothing needs to run any more."""
@@ -168,6 +180,8 @@ class _Supervision:
         # The worker's end is told at once, and not only when the watch looks the next time.
         worker = os.pidfd_open(self._worker)
         poll.register(worker, select.POLLIN)
+        if self._printed is not None:
+            poll.register(self._printed.descriptor, select.POLLIN)
         worker_ended: int | None = None
         grace = 0.0
         while True:
@@ -176,6 +190,9 @@ class _Supervision:
                     return "interrupted", "the controller let go", self._watch
                 if descriptor == worker:
                     poll.unregister(worker)
+                elif self._printed is not None and descriptor == self._printed.descriptor:
+                    if not self._printed.hear():
+                        poll.unregister(descriptor)
                 elif descriptor != listener.descriptor:
                     if self._sinkhole is not None:
                         self._sinkhole.ready(descriptor)

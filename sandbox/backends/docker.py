@@ -1,0 +1,263 @@
+"""The docker backend: a room is a container, built by an engine, used for one job.
+
+Zone: controller. The engine builds the outer walls; the supervisor of the image is pid 1, looks at
+each of them, and goes on as in any other room (safe_load.sandbox.room.contained). Everything that
+comes back comes over the attached streams.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safe_load.sandbox import runtime
+from safe_load.sandbox.backends import docker_stream, hearing
+from safe_load.sandbox.backends.docker_engine import (
+    LABEL_CONTROLLER,
+    Container,
+    Engine,
+    EngineError,
+    Image,
+    mark,
+)
+from safe_load.sandbox.backends.hearing import Heard
+from safe_load.sandbox.backends.interface import Backend, Job, RoomResult, Wall
+from safe_load.sandbox.backends.native import BOOTSTRAP, common, folders_of
+from safe_load.sandbox.policy import Policy, PolicyError, compile_policy, container_filter
+from safe_load.sandbox.room import contained, launch, root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from safe_load.profiles import Profile
+    from safe_load.sandbox.backends.docker_stream import Stream
+
+#: Who the container's processes are when the controller is root; an ordinary user is himself.
+_NOBODY = 65532
+_HOME_BYTES, _HOME_FILES = 1 << 20, 128
+#: Memory of the supervisor and of the kernel on its behalf, above what the watch grants the job.
+_SLACK = 1 << 30
+_TASKS = 32
+
+
+class DockerBackend(Backend):
+    """A container for each job. runtime: of the engine, e.g. "runsc"; the engine's own default when
+    None. patience_s: as of NativeBackend."""
+
+    name = "docker"
+    tier = "A"
+    kind = "docker"
+    borrows = False
+    #: Whether calls are stopped for a tracer instead of notified: as on NativeBackend.
+    stopped = False
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        image: str,
+        version: str,
+        runtime: str | None = None,
+        patience_s: float = 300.0,
+    ) -> None:
+        self.profile = profile
+        self.runtime = runtime
+        self.patience_s = patience_s
+        self._image = image
+        self._version = version
+        self._prepared: tuple[Engine, Image] | None = None
+        self._running: set[_Attached] = set()
+        self._stops = 0
+
+    def run(self, job: Job) -> RoomResult:
+        started = time.monotonic()
+        heard = Heard(trace=job.trace)
+        stops = self._stops
+        try:
+            engine, image = self._prepare()
+            policy = compile_policy(self.profile, full=job.trace is not None, stopped=self.stopped)
+            user = _user()
+            _require_readable(job, user)
+            with _writable(job, user), ExitStack() as stack:
+                attached = _Attached(engine, self._create(engine, image, job, user))
+                stack.callback(attached.end)
+                self._running.add(attached)
+                stack.callback(self._running.discard, attached)
+                stream = attached.start()
+                if self._stops == stops:
+                    self._converse(stream, image, job, policy, heard)
+        except (EngineError, PolicyError, OSError) as error:
+            heard.blame("broken", str(error))
+        if self._stops != stops:
+            heard.cause = ("interrupted", "it was stopped")
+        return hearing.conclude(heard, self.profile, self.tier, started, kind=self.kind)
+
+    def stop(self) -> None:
+        self._stops += 1
+        for attached in tuple(self._running):
+            attached.let_go()
+
+    def _prepare(self) -> tuple[Engine, Image]:
+        """The engine and the image, looked at once. Raises EngineError."""
+        if self._prepared is None:
+            engine = Engine()
+            if self.runtime is not None:
+                engine.require_runtime(self.runtime)
+            image = engine.image(self._image, self._version)
+            engine.reap()
+            self._prepared = engine, image
+        return self._prepared
+
+    def _create(self, engine: Engine, image: Image, job: Job, user: tuple[int, int]) -> Container:
+        limits = self.profile.limits
+        binds = [(str(bind.source), bind.target, "ro") for bind in job.files]
+        binds += [(str(path), f"{runtime.MODULES}/{path.name}", "ro") for path in job.modules]
+        binds += [
+            (_path_of(descriptor), f"{contained.OUTPUTS}/{number}", "rw")
+            for number, descriptor in enumerate(job.outputs)
+        ]
+        folder = f"{image.site}/safe_load/sandbox"
+        memory = limits.memory + limits.scratch + _SLACK
+        owner = f"uid={user[0]},gid={user[1]}"
+        inert = "rw,nosuid,nodev,noexec"
+        return engine.create(
+            image,
+            [
+                image.python,
+                "-I",
+                "-S",
+                "-B",
+                "-X",
+                "utf8",
+                "-c",
+                BOOTSTRAP,
+                folder,
+                "contained",
+                "0",
+            ],
+            f"{user[0]}:{user[1]}",
+            {LABEL_CONTROLLER: mark(), "safe-load.room": job.name},
+            runtime=self.runtime,
+            auto_remove=True,
+            network_mode="none",
+            ipc_mode="none",
+            cgroupns="private",
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges", f"seccomp={container_filter(self.profile)}"],
+            pids_limit=limits.processes + _TASKS,
+            mem_limit=memory,
+            memswap_limit=memory,
+            ulimits=[{"Name": "core", "Soft": 0, "Hard": 0}],
+            log_config={"Type": "none"},
+            dns=[root.NAMESERVER],
+            dns_opt=["timeout:1", "attempts:1"],
+            sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},
+            tmpfs={
+                root.SCRATCH: f"{inert},size={limits.scratch},nr_inodes={limits.scratch_files},mode=1777",
+                root.HOME: f"{inert},size={_HOME_BYTES},nr_inodes={_HOME_FILES},mode=0700,{owner}",
+            },
+            mounts=[
+                {"Type": "bind", "Source": source, "Target": target, "ReadOnly": mode == "ro"}
+                for source, target, mode in binds
+            ],
+        )
+
+    def _converse(
+        self, stream: Stream, image: Image, job: Job, policy: Policy, heard: Heard
+    ) -> None:
+        """Say what the room shall do, hear it out."""
+        spec = {
+            **common(self.profile, policy, job),
+            "walls": self.profile.demanded(self.kind),
+            "own_user": False,
+            "routed": False,
+            "site": image.site,
+            "outer": launch.inodes(),
+            "folders": folders_of(job),
+            "files": [(bind.target, bind.identity) for bind in job.files],
+            "outputs": [_identity(os.fstat(descriptor)) for descriptor in job.outputs],
+        }
+        stream.say(json.dumps(spec).encode() + b"\n")
+        docker_stream.listen(stream, heard, self.profile, self.patience_s)
+        limits = self.profile.limits
+        if heard.walls:
+            bound = f"{limits.memory >> 20} MiB, and what the supervisor needs"
+            heard.walls["cgroup-memory"] = Wall("cgroup-memory", "standing", bound)
+
+
+class _Attached:
+    """A container and the line to it, which is its lifeline."""
+
+    def __init__(self, engine: Engine, container: Container) -> None:
+        self._engine = engine
+        self._container = container
+        self._stream: Stream | None = None
+
+    def start(self) -> Stream:
+        """Start it. Raises EngineError."""
+        self._stream = docker_stream.Stream(self._engine.attach(self._container))
+        self._engine.start(self._container)
+        return self._stream
+
+    def let_go(self) -> None:
+        """The supervisor ends the room when it sees that nobody holds the line any more."""
+        if self._stream is not None:
+            self._stream.hang_up()
+
+    def end(self) -> None:
+        """Returns when everything inside is dead, and the container gone. Raises EngineError."""
+        if self._stream is not None:
+            self._stream.close()
+        self._engine.remove(self._container)
+
+
+def _user() -> tuple[int, int]:
+    user, group = os.geteuid(), os.getegid()
+    return (_NOBODY, _NOBODY) if user == 0 else (user, group)
+
+
+def _require_readable(job: Job, user: tuple[int, int]) -> None:
+    """Raises OSError for a file that the container's user may not read, before the engine is asked."""
+    for path in (*(bind.source for bind in job.files), *job.modules):
+        status = path.stat()
+        needed = 0o400 if status.st_uid == user[0] else 0o040 if status.st_gid == user[1] else 0o004
+        if not status.st_mode & needed:
+            raise PermissionError(
+                f"{path} may not be read by user {user[0]}, who the container runs as: chmod a+r it, or use "
+                "--backend native"
+            )
+
+
+@contextmanager
+def _writable(job: Job, user: tuple[int, int]) -> Iterator[None]:
+    """Let the container's user write to the job's outputs, for as long as it runs."""
+    before = {descriptor: os.fstat(descriptor) for descriptor in job.outputs}
+    foreign = {
+        descriptor: status for descriptor, status in before.items() if status.st_uid != user[0]
+    }
+    for descriptor in foreign:
+        os.fchown(descriptor, *user)
+    try:
+        yield
+    finally:
+        for descriptor, status in foreign.items():
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
+def _path_of(descriptor: int) -> str:
+    """The name of an open regular file. Raises OSError when it has none."""
+    path = Path(f"/proc/self/fd/{descriptor}").readlink()
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or _identity(path.lstat()) != _identity(status):
+        raise OSError(f"the output {path} has no name that the engine could be told")
+    return str(path)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

@@ -1,0 +1,238 @@
+"""The container engine: found, asked what it can do, and told in one sentence what is wrong with it.
+
+Zone: controller. The only module that imports the docker SDK, and only when it is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safe_load.sandbox import code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docker import APIClient
+
+#: Of the engine's API: 20.10 is the first with private cgroup namespaces.
+_OLDEST = (1, 41)
+_TIMEOUT_S = 60
+LABEL_VERSION, LABEL_CODE = "safe-load.version", "safe-load.code"
+LABEL_PYTHON, LABEL_SITE = "safe-load.python", "safe-load.site"
+LABEL_CONTROLLER = "safe-load.controller"
+#: Removal takes an engine some 0.1 s; one that takes longer is asked again, with force.
+_REMOVAL_S = 10
+
+
+class EngineError(Exception):
+    """The engine is not there, too old, or will not do what is asked. One sentence."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """python: the interpreter inside; site: the folder inside of all packages, ours included."""
+
+    name: str
+    identity: str
+    python: str
+    site: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of ours."""
+
+    identity: str
+
+
+class Engine:
+    """A connection to the engine that DOCKER_HOST, or else the default socket, leads to. Every
+    method raises EngineError."""
+
+    def __init__(self) -> None:
+        try:
+            import docker  # noqa: PLC0415 - an extra, and slow to import
+        except ImportError as error:
+            raise EngineError(
+                "the docker backend needs the package docker: pip install 'safe-load[docker]'"
+            ) from error
+        self._docker = docker
+        self._local = threading.local()
+        with self._explained("the engine is not reachable"):
+            found: str = docker.APIClient(
+                **docker.utils.kwargs_from_env(), timeout=_TIMEOUT_S
+            ).version()["ApiVersion"]
+        self._version = found
+        if tuple(map(int, found.split("."))) < _OLDEST:
+            wanted = ".".join(map(str, _OLDEST))
+            raise EngineError(
+                f"the container engine speaks version {found} of its API, and safe-load needs {wanted} "
+                "(Docker 20.10): update it"
+            )
+
+    @property
+    def api(self) -> APIClient:
+        """The client of this thread: they are not made to be shared."""
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._docker.APIClient(
+                **self._docker.utils.kwargs_from_env(),
+                timeout=_TIMEOUT_S,
+                version=self._version,
+            )
+            self._local.client = client
+        return client
+
+    def image(self, name: str, version: str) -> Image:
+        """The image of that name, which must hold the same safe-load as this one."""
+        try:
+            with self._explained(f"the image {name} cannot be looked at"):
+                found = self.api.inspect_image(name)
+        except self._docker.errors.ImageNotFound as error:
+            raise EngineError(
+                f"the engine has no image {name}: build it with `make image` in a checkout of safe-load, "
+                f"or get it with `docker pull {name}`"
+            ) from error
+        labels = found["Config"].get("Labels") or {}
+        if LABEL_VERSION not in labels or not {LABEL_PYTHON, LABEL_SITE} <= labels.keys():
+            raise EngineError(f"the image {name} is no image of safe-load: it lacks its labels")
+        if labels[LABEL_VERSION] != version or labels.get(LABEL_CODE) != code.checksum():
+            raise EngineError(
+                f"the image {name} holds another safe-load ({labels[LABEL_VERSION]}) than the one that "
+                f"runs here ({version}): build it with `make image`, or `docker pull` it anew"
+            )
+        return Image(name, found["Id"], labels[LABEL_PYTHON], labels[LABEL_SITE])
+
+    def require_runtime(self, name: str) -> None:
+        """See that the engine knows this runtime."""
+        with self._explained("the engine does not tell what it can do"):
+            known = self.api.info().get("Runtimes") or {}
+        if name not in known:
+            raise EngineError(
+                f"the engine knows no runtime {name!r}, only {', '.join(sorted(known))}: register it in "
+                "/etc/docker/daemon.json"
+            )
+
+    def create(
+        self, image: Image, command: list[str], user: str, labels: dict[str, str], **host: Any
+    ) -> Container:
+        """A container that does not run yet. host: as docker.types.HostConfig."""
+        with self._explained("the engine refuses the container"):
+            made = self.api.create_container(
+                image.identity,
+                entrypoint=command[:1],
+                command=command[1:],
+                user=user,
+                labels=labels,
+                hostname="localhost",
+                working_dir="/",
+                stdin_open=True,
+                host_config={
+                    **self.api.create_host_config(**host),
+                    # Without it an attached client that goes would leave standard input open.
+                },
+                healthcheck={"test": ["NONE"]},
+            )
+        return Container(made["Id"])
+
+    def attach(self, container: Container) -> Any:
+        """The socket that carries standard input, output and error (docker attach)."""
+        with self._explained("the engine does not attach to the container"):
+            parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            return self.api.attach_socket(container.identity, parameters)
+
+    def start(self, container: Container) -> None:
+        """Start it."""
+        with self._explained("the engine does not start the container"):
+            self.api.start(container.identity)
+
+    def remove(self, container: Container, *, force: bool = True) -> None:
+        """Returns when it is gone, with everything in it. force: also if it runs."""
+        errors = self._docker.errors
+        with self._explained("a container cannot be removed"), suppress(errors.NotFound):
+            if force:
+                with suppress(errors.APIError):  # it is being removed already
+                    self.api.remove_container(container.identity, force=True, v=True)
+            self.api.wait(container.identity, timeout=_REMOVAL_S, condition="removed")
+
+    def reap(self) -> None:
+        """Remove what controllers left that are gone: created, running or ended."""
+        with self._explained("the engine does not list its containers"):
+            found = self.api.containers(all=True, filters={"label": LABEL_CONTROLLER})
+        for each in found:
+            if is_gone(each["Labels"].get(LABEL_CONTROLLER, "")):
+                self.remove(Container(each["Id"]))
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        from requests.exceptions import RequestException  # noqa: PLC0415 - comes with docker
+
+        errors = self._docker.errors
+        try:
+            yield
+        except (errors.ImageNotFound, errors.NotFound):
+            raise
+        except errors.APIError as error:
+            raise EngineError(f"{what}: {_sentence(str(error.explanation))}") from error
+        except (errors.DockerException, RequestException, OSError) as error:
+            raise EngineError(_unreachable(str(error))) from error
+
+
+def _unreachable(said: str) -> str:
+    where = os.environ.get("DOCKER_HOST", "/var/run/docker.sock")
+    if "Permission denied" in said or "PermissionError" in said:
+        return (
+            f"the container engine at {where} does not let this user in: add the user to the group docker "
+            "(`sudo usermod -aG docker $USER`, then log in again; who is in it can become root)"
+        )
+    if "FileNotFoundError" in said or "ConnectionRefused" in said or "Connection refused" in said:
+        return (
+            f"no container engine answers at {where}: start Docker, or name another in DOCKER_HOST"
+        )
+    return f"the container engine at {where} is not reachable: {_sentence(said)}"
+
+
+def _sentence(text: str) -> str:
+    """What an engine said, as the end of a sentence of ours."""
+    return re.sub(r"\s+", " ", text).strip()[:500].rstrip(".")
+
+
+@functools.cache
+def mark() -> str:
+    """What a container of this process is labelled with."""
+    return f"{os.getpid()}:{_start_time(os.getpid())}:{_pid_namespace()}:{_boot()}"
+
+
+def is_gone(label: str) -> bool:
+    """Whether the controller with this mark has ended; False where that cannot be told."""
+    match = re.fullmatch(r"(\d{1,10}):(\d{1,20}):([^:]{0,64}):([^:]{0,64})", label)
+    if match is None:
+        return False
+    pid, started, namespace, boot = match.groups()
+    if boot != _boot():
+        return True
+    return namespace == _pid_namespace() and _start_time(int(pid)) != int(started)
+
+
+def _start_time(pid: int) -> int | None:
+    """When a process started, in ticks since boot (proc_pid_stat(5)); None when there is none."""
+    try:
+        raw = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    return int(raw.rpartition(b")")[2].split()[19])
+
+
+def _pid_namespace() -> str:
+    return re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

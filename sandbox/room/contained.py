@@ -1,0 +1,108 @@
+"""Pid 1 of a container: the same supervisor and cell, in what an engine has built round them.
+
+Started by the engine as `python -I -S` without any right. Standard input brings one specification
+(JSON) and is the lifeline; standard output takes the supervisor's stream, standard error what the
+worker says. Nothing here can build a wall outside the cell, so each is looked at instead, and what
+is not as it was ordered ends the room before anything of the model is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import sys
+from functools import partial
+from typing import Any
+
+from safe_load.sandbox.room import launch, root, supervisor
+from safe_load.sandbox.room.recorder import Channel
+
+MODULES = "/runtime/modules"
+OUTPUTS = "/outputs"
+#: Where anybody may write in every container, and what was ordered. Landlock leaves the worker the
+#: scratch folder of it.
+_WRITABLE = ("/proc/", "/dev/", f"{root.SCRATCH}/", f"{root.HOME}/", f"{OUTPUTS}/")
+_CPU = "/sys/devices/system/cpu"
+
+
+def main(_argument: int) -> int:
+    """Run one job. Returns only when it could not be begun."""
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):  # the controller died before it had said everything
+        return 1
+    spec: dict[str, Any] = json.loads(line)
+    channel = Channel(os.dup(1))
+    drain, output = os.pipe()
+    try:
+        outputs = [_open_output(number, each) for number, each in enumerate(spec["outputs"])]
+    except OSError as error:
+        reason = f"an output file cannot be opened in the container: {error}"
+        channel.send(kind="end", status="broken", reason=reason)
+        return 1
+    spec |= {"result": os.dup(2), "output": output, "drain": drain, "outputs": outputs}
+    spec |= _places(spec)
+    launch.tell_namespaces(channel.wall, spec["outer"], "")
+    identity = supervisor.Identity(
+        separated=False, outer_pid_namespace=spec["outer"]["pid-namespace"], kept=()
+    )
+    return supervisor.main(spec, channel, identity, partial(_take_over, spec))
+
+
+def _open_output(number: int, identity: tuple[int, int]) -> int:
+    descriptor = os.open(f"{OUTPUTS}/{number}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    _require_same(os.fstat(descriptor), f"{OUTPUTS}/{number}", identity)
+    return descriptor
+
+
+def _places(spec: dict[str, Any]) -> dict[str, Any]:
+    """Where this image has what a job needs, and what of it the worker may read."""
+    standard = os.path.dirname(os.__file__)
+    site: str = spec["site"]
+    roots = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", standard, site, MODULES]
+    quiet = [*roots, *spec["folders"], "/dev/null", "/dev/urandom"]
+    return {
+        "sys_path": [standard, f"{standard}/lib-dynload", site, MODULES],
+        "package": f"{site}/safe_load",
+        "readable": [*roots, *spec["folders"], _CPU],
+        "quiet": [f"{path}/" for path in quiet],
+    }
+
+
+def _take_over(spec: dict[str, Any]) -> None:
+    """See that the container is the one that was ordered, and plant what lies in it. Raises OSError."""
+    if os.geteuid() == 0:
+        raise OSError(errno.EPERM, "the container runs as root")
+    if not os.statvfs("/").f_flag & os.ST_RDONLY:
+        raise OSError(errno.EPERM, "the container's root can be written to")
+    writable = [path for path in _writable() if not f"{path}/".startswith(_WRITABLE)]
+    if writable:
+        raise OSError(errno.EPERM, f"the container has {writable[0]} writable")
+    interfaces = _interfaces()
+    if interfaces != ["lo"]:
+        raise OSError(errno.EPERM, f"the container has a network: {', '.join(interfaces)}")
+    for target, identity in spec["files"]:
+        _require_same(os.lstat(target), target, identity)
+    for path, text in spec["planted"].items():
+        root.make_file(path, text)
+
+
+def _require_same(status: os.stat_result, path: str, identity: tuple[int, int] | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"{path} is no regular file")
+    if identity is not None and (status.st_dev, status.st_ino) != tuple(identity):
+        raise OSError(errno.ESTALE, f"{path} is not the file that it was a moment ago")
+
+
+def _writable() -> list[str]:
+    """What is mounted so that this user can write to it (proc_pid_mountinfo(5))."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        fields = [line.split(" ") for line in file]
+    mounted = (each[4] for each in fields if "rw" in each[5].split(","))
+    return [path for path in mounted if os.access(path, os.W_OK)]
+
+
+def _interfaces() -> list[str]:
+    with open("/proc/self/net/dev", encoding="ascii", errors="replace") as file:
+        return [line.partition(":")[0].strip() for line in file.readlines()[2:]]
