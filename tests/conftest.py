@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 #: Reasons (regular expressions, matched from the start) for which a test may be skipped in CI too.
-MAY_BE_SKIPPED: tuple[str, ...] = ("only root may capture packets on the host",)
+MAY_BE_SKIPPED: tuple[str, ...] = (
+    "only root may capture packets on the host",
+    "only root may run runsc without an engine",
+)
 
 _FORBIDDEN = bool(os.environ.get("TESTS_MAY_NOT_SKIP"))
 if _FORBIDDEN:

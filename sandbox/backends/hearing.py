@@ -62,17 +62,21 @@ class _Message(msgspec.Struct, frozen=True):
     domain: str | None = None
     preview: str = ""
     size: int = 0
+    quiet: tuple[str, ...] = ()
 
 
 @dataclass
 class Heard:
-    """What came out of one room so far."""
+    """What came out of one room so far. quiet: below which folders reading is counted and not told;
+    lost: calls that another witness than the supervisor could not tell."""
 
     walls: dict[str, Wall] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     egress: list[Conversation] = field(default_factory=list)
     end: _Message | None = None
     sealed: float | None = None
+    quiet: tuple[str, ...] = ()
+    lost: int = 0
     result: bytearray = field(default_factory=bytearray)
     output: bytearray = field(default_factory=bytearray)
     pending: bytearray = field(default_factory=bytearray)
@@ -161,8 +165,8 @@ def conclude(
         events=tuple(heard.events),
         egress=tuple(heard.egress),
         syscalls=end.syscalls if end else {},
-        complete=end.complete if end else False,
-        dropped=end.dropped if end else 0,
+        complete=end.complete and not heard.lost if end else False,
+        dropped=(end.dropped if end else 0) + heard.lost,
         output=heard.output.decode("utf-8", "backslashreplace"),
         duration_s=time.monotonic() - started,
         sealed=heard.sealed,
@@ -266,7 +270,7 @@ def _take(heard: Heard, message: _Message) -> None:
     elif message.kind == "wall" and message.state == "standing":
         heard.walls[message.name] = Wall(message.name, "standing", message.detail)
     elif message.kind == "sealed":
-        heard.sealed = message.t
+        heard.sealed, heard.quiet = message.t, message.quiet
     elif message.kind == "end" and heard.end is None:
         heard.end = message
         if message.output is not None:

@@ -201,6 +201,7 @@ def common(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "sinkhole": profile.recording.sinkhole,
         "control": CONTROL_DESCRIPTOR,
         "stopped": policy.stopped,
+        "mark": None,
         "traced": policy.traced,
         "telling": sorted(policy.telling),
         "errnos": policy.errnos,

@@ -207,7 +207,10 @@ _OPEN_FLAGS = {
 
 
 def open_flags(_caller: Caller, args: tuple[int, ...], index: int) -> str:
-    value = args[index] & 0xFFFFFFFF
+    return open_flag_names(args[index] & 0xFFFFFFFF)
+
+
+def open_flag_names(value: int) -> str:
     names = [name for flag, name in _OPEN_FLAGS.items() if value & flag == flag]
     if not value & os.O_ACCMODE:
         names.insert(0, "O_RDONLY")

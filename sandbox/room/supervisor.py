@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -243,10 +244,18 @@ class _Supervision:
         missing = [name for name in self._spec["walls"] if name not in self._channel.standing]
         if missing:  # before anything is opened
             raise Broken(f"these walls do not stand: {', '.join(missing)}")
-        self._channel.send(kind="sealed", t=time.monotonic())
+        self._channel.send(kind="sealed", t=time.monotonic(), quiet=self._quiet)
+        self._mark()
         self._sync.sendall(b"!")
         self._sync.close()
         return listener
+
+    def _mark(self) -> None:
+        """Show in the record of whoever watches this container from outside that the walls stand:
+        the supervisor opens what is not there."""
+        if self._spec["mark"]:
+            with suppress(FileNotFoundError):
+                os.close(os.open(self._spec["mark"], os.O_RDONLY))
 
     def _check_posture(self) -> None:
         """Believe the kernel, not the calls that returned: read the worker's state back."""
