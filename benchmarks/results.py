@@ -41,8 +41,8 @@ COLD_SAFELOADAI = "cold scan of the medium torch zip, against safeloadai"
 WARM_TINY = "warm scan of a tiny model, depth model"
 WARM_TINY_UNSAFE = "warm scan of a tiny model, against a fresh unsafe from_pretrained"
 COLD_TINY = "cold scan of a tiny model, against a fresh unsafe from_pretrained"
-JOBS_2 = "many small models, 2 jobs: models per second, against twice those of 1 job"
-JOBS_4 = "many small models, 4 jobs: models per second, against four times those of 1 job"
+CORES_2 = "many small models on 2 cores: models per second, against twice those of 1 core"
+CORES_4 = "many small models on 4 cores: models per second, against four times those of 1 core"
 RECORDER = "detonation with the standard recording, against denied calls only (tiny model)"
 RECORDER_REAL = "detonation with the standard recording, against denied calls only (encoder)"
 WORKER = "memory of the extraction worker"
@@ -59,8 +59,8 @@ BOUNDS = (
     Bound(WARM_TINY, 0.15, "s"),
     Bound(WARM_TINY_UNSAFE, 1 / 20),
     Bound(COLD_TINY, 1.1),
-    Bound(JOBS_2, 0.8, least=True),
-    Bound(JOBS_4, 0.8, least=True),
+    Bound(CORES_2, 0.8, least=True),
+    Bound(CORES_4, 0.8, least=True),
     Bound(RECORDER, 1.1),
     Bound(RECORDER_REAL, 1.1),
     Bound(WORKER, 100.0, "MB"),

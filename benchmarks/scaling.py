@@ -1,4 +1,4 @@
-"""What recording costs, and what more jobs at a time bring."""
+"""What recording costs, and what more cores bring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Memory
 
 BUSY = commands.HERE / "busy.py"
-JOBS = {1: "", 2: results.JOBS_2, 4: results.JOBS_4}
+CORES = {1: "", 2: results.CORES_2, 4: results.CORES_4}
 
 
 def recorder(work: Path, figures: dict[str, float], rounds: int) -> list[Table]:
@@ -53,37 +53,42 @@ def _detonation(label: str, session: Warm, source: Path) -> Way:
 
 
 def many(work: Path, count: int, figures: dict[str, float], rounds: int) -> Table:
-    """`count` small checkpoints with 1, 2 and 4 jobs at a time, each in a session of its own.
+    """`count` small checkpoints on 1, 2 and 4 cores, as many at a time, each in a session of its own.
 
     The control is work of a fixed size that needs nothing but processors, cut into as many
     processes: on a shared machine it shows what could be had meanwhile."""
     folder, tiny = work / "many", work / "tiny"
     commands.make("many", folder, count)
     sources = [str(path) for path in sorted(folder.iterdir())]
+    there = [cores for cores in CORES if cores <= len(os.sched_getaffinity(0))]
     with ExitStack() as stack:
         rows = [
             ways.warm(
-                f"jobs={jobs}",
-                stack.enter_context(Warm(tiny, jobs=jobs)),
+                _cores(cores),
+                stack.enter_context(Warm(tiny, jobs=cores, cores=cores)),
                 "scan_all",
                 sources=sources,
             )
-            for jobs in JOBS
+            for cores in there
         ]
         rows += [
-            ways.fresh(f"control: {jobs} busy loops", [commands.PYTHON, BUSY, str(jobs)])
-            for jobs in JOBS
+            ways.fresh(f"control: {cores} busy loops", [commands.PYTHON, BUSY, str(cores)])
+            for cores in there
         ]
         table = side_by_side(f"{count} small checkpoints, warm", rows, work / "out", rounds)
     shutil.rmtree(folder)
-    one = table.rows["jobs=1"].median
-    for jobs, figure in JOBS.items():
-        some = table.rows[f"jobs={jobs}"].median
-        if figure and one and some and jobs <= len(os.sched_getaffinity(0)):
-            figures[figure] = one / some / jobs
-            alone, shared = (table.rows[f"control: {n} busy loops"].median for n in (1, jobs))
+    one = table.rows[_cores(1)].median
+    for cores in there[1:]:
+        some = table.rows[_cores(cores)].median
+        if one and some:
+            figures[CORES[cores]] = one / some / cores
+            alone, shared = (table.rows[f"control: {n} busy loops"].median for n in (1, cores))
             if alone and shared:
-                figures[f"the same for {jobs} busy loops that need nothing but processors"] = (
-                    alone / shared / jobs
+                figures[f"the same for {cores} busy loops that need nothing but processors"] = (
+                    alone / shared / cores
                 )
     return table
+
+
+def _cores(cores: int) -> str:
+    return f"{cores} {'core' if cores == 1 else 'cores'}, jobs={cores}"

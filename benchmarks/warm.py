@@ -29,7 +29,7 @@ class Answer:
 
 class Warm:
     """Use it as a context manager. tiny: a small model that is scanned ahead of each order, so that
-    the room is warm. options: of safe_load.Session, and "denied_only" (see warm_session)."""
+    the room is warm. options: of safe_load.Session, and those of warm_session."""
 
     def __init__(self, tiny: Path, **options: Any) -> None:
         command: Command = [

@@ -1,7 +1,8 @@
 """A warm session that takes orders on stdin and answers on stdout, one line of JSON each.
 
 Its argument, also JSON, holds the options of the session; "denied_only": true makes one whose
-recorder is not told of calls that are allowed. Started by benchmarks.warm.
+recorder is not told of calls that are allowed; "cores" keeps it and its rooms to so many. Started by
+benchmarks.warm.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ if __name__ == "__main__":
     try:
         if options.pop("denied_only", False):
             options["profile"] = _record_denied_only(scratch)
+        if cores := options.pop("cores", None):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
         with safe_load.Session(**options) as warm:
             _serve(warm, sys.argv[2])
     finally:
