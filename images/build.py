@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,18 +51,18 @@ class Image:
         return f"sha256:{hashlib.sha256(self.config).hexdigest()}"
 
 
-def build(store: Path, epoch: int = 0) -> Image:
-    """Every layer, made or found, and the configuration. epoch: the date that all files get.
-    Raises BuildError."""
+def build(store: Path, *, tag: str | None = None, epoch: int = 0) -> Image:
+    """Every layer, made or found, and the configuration. tag: safe-load and the version, unless
+    said; epoch: the date that all files get. Raises BuildError."""
     machine = _MACHINES.get(platform.machine())
     if machine is None or sys.platform != "linux":
         raise BuildError(f"there is no image for {sys.platform} on {platform.machine()}")
     store.mkdir(parents=True, exist_ok=True)
     with _locked(store):
-        return _build(store, machine, epoch)
+        return _build(store, machine, tag, epoch)
 
 
-def _build(store: Path, machine: str, epoch: int) -> Image:
+def _build(store: Path, machine: str, tag: str | None, epoch: int) -> Image:
     version = str(packages.project()["version"])
 
     def fill_packages(root: Path, work: Path) -> list[Component]:
@@ -89,8 +89,8 @@ def _build(store: Path, machine: str, epoch: int) -> Image:
     code = _layer(store, "code", parts, epoch, fill_code)
     made = (base, required, code)
     settings = _settings(version, code.components[0]["properties"][0]["value"])
-    tag = f"safe-load:{version}"
-    return Image(tag, layers.configuration(made, settings, machine, epoch), made)
+    config = layers.configuration(made, settings, machine, epoch)
+    return Image(tag or f"safe-load:{version}", config, made)
 
 
 def _settings(version: str, code: str) -> dict[str, Any]:
@@ -174,19 +174,15 @@ def _locked(store: Path) -> Iterator[None]:
         yield
 
 
-def load(image: Image, engine: str, epoch: int) -> bool:
-    """Give the image to the engine, a command such as docker or podman; False if it was there.
-    Raises BuildError."""
+def load(image: Image, engine: str, epoch: int) -> None:
+    """Give the image to the engine, a command such as docker or podman, if it does not have it. The
+    one that had its name goes, unless it is in use. Raises BuildError."""
     try:
-        known = subprocess.run(
-            [engine, "image", "inspect", "--format", "{{.Id}}", image.tag],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if known.stdout.strip() == image.identity:
-            return False
+        before = _engine(
+            engine, "image", "inspect", "--format", "{{.Id}}", image.tag
+        ).stdout.strip()
+        if before == image.identity:
+            return
         with subprocess.Popen(
             [engine, "load", "-q"],
             stdin=subprocess.PIPE,
@@ -194,18 +190,27 @@ def load(image: Image, engine: str, epoch: int) -> bool:
             stderr=subprocess.PIPE,
         ) as loading:
             assert loading.stdin is not None
-            try:
+            assert loading.stderr is not None
+            with suppress(BrokenPipeError):  # it says why
                 layers.write_image(loading.stdin, image.layers, image.config, image.tag, epoch)
                 loading.stdin.close()
-            except BrokenPipeError:
-                pass  # it says why
-            assert loading.stderr is not None
             said = loading.stderr.read().decode(errors="replace").strip()
+        if loading.returncode == 0 and before:
+            _engine(engine, "image", "rm", before)
     except OSError as error:
         raise BuildError(f"{engine} does not start: {error}") from None
     if loading.returncode != 0:
         raise BuildError(f"{engine} did not take the image: {said or loading.returncode}")
-    return True
+
+
+def _engine(engine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [engine, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def main() -> None:
@@ -214,11 +219,12 @@ def main() -> None:
     to.add_argument("--engine", default="docker", help="load the image into it (default: docker)")
     to.add_argument("--archive", type=Path, help="write a file for `docker load` instead")
     to.add_argument("--root", type=Path, help="unpack into a folder instead")
+    parser.add_argument("--tag", help="its name (default: safe-load:VERSION)")
     parser.add_argument("--store", type=Path, default=_STORE, help="where layers are kept")
     options = parser.parse_args()
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     try:
-        image = build(options.store, epoch)
+        image = build(options.store, tag=options.tag, epoch=epoch)
         if options.root:
             for layer in image.layers:
                 with layer.path.open("rb") as archive:

@@ -20,35 +20,9 @@ RELEASE = "bookworm"
 USER = 65532
 _LIST = Path(__file__).with_name("debian.txt")
 _MERGED = ("bin", "lib", "lib64", "sbin")  # /lib is /usr/lib, and so on
-# Of no use in a container that runs one program. Copyright files stay.
-_LEFT_OUT = (
-    "etc/alternatives",
-    "etc/cron",
-    "etc/debian_version",
-    "etc/default",
-    "etc/dpkg",
-    "etc/issue",
-    "etc/motd",
-    "etc/profile.d",
-    "etc/skel",
-    "etc/update-motd.d",
-    "home",
-    "usr/include",
-    "usr/lib/python3.11/test",
-    "usr/lib/python3.11/turtledemo",
-    "usr/lib/x86_64-linux-gnu/audit",
-    "usr/lib/x86_64-linux-gnu/gconv",
-    "usr/lib/aarch64-linux-gnu/gconv",
-    "usr/share/applications",
-    "usr/share/base-files",
-    "usr/share/binfmts",
-    "usr/share/common-licenses",
-    "usr/share/lintian",
-    "usr/share/locale",
-    "usr/share/man",
-    "usr/share/pixmaps",
-    "var",
-)
+# What is taken from the packages, and not all of that: copyright files stay.
+_TAKEN = ("etc/os-release", "etc/python3.11", "usr/bin", "usr/lib", "usr/lib64")
+_LEFT_OUT = ("audit", "binfmt.d", "engines-3", "gconv", "turtledemo")
 _ETC = {
     "passwd": f"root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
     f"safe-load:x:{USER}:{USER}:safe-load:/home/safe-load:/sbin/nologin\n",
@@ -189,8 +163,8 @@ def _place(name: str) -> str | None:
         name = f"usr/{top}{slash}{rest}"
     if name.startswith("usr/share/doc/"):
         return name if name.endswith("/copyright") else None
-    unwanted = any(name == path or name.startswith(f"{path}/") for path in _LEFT_OUT)
-    return None if unwanted else name
+    wanted = any(name == path or name.startswith(f"{path}/") for path in _TAKEN)
+    return name if wanted and not set(name.split("/")) & set(_LEFT_OUT) else None
 
 
 def _run(command: list[str], folder: Path | None = None) -> str:

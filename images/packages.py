@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def install(root: Path, target: Path) -> list[Component]:
     _pip(root, "install", "--target", site, "-c", REPOSITORY / "constraints.txt", *requirements())
     for path in _unwanted(site):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _forget_removed(site)
     found = list(metadata.distributions(path=[str(site)]))
     if any(one.metadata["Name"].startswith("nvidia-") for one in found):
         raise BuildError(
@@ -90,6 +92,7 @@ def install_ourselves(root: Path, target: Path, work: Path) -> list[Component]:
     shutil.rmtree(site / "bin")
     (direct_url,) = site.glob("*.dist-info/direct_url.json")
     direct_url.unlink()  # names a folder of this machine
+    _forget_removed(site)
     command = target / COMMAND
     command.parent.mkdir(parents=True)
     command.write_text(_SCRIPT)
@@ -117,6 +120,15 @@ def _unwanted(site: Path) -> Iterator[Path]:
             yield path
 
 
+def _forget_removed(site: Path) -> None:
+    """What a distribution says it installed shall be there. (The programs among it would also tell
+    where the Python that ran pip lies, by their checksums.)"""
+    for record in site.glob("*.dist-info/RECORD"):
+        lines = record.read_text().splitlines(keepends=True)
+        there = [line for line in lines if (site / next(csv.reader([line]))[0]).exists()]
+        record.write_text("".join(there))
+
+
 def _pip(root: Path, *arguments: str | Path) -> None:
     pip = find_spec("pip")
     if pip is None or pip.origin is None:
@@ -137,6 +149,7 @@ def _run(*command: str | Path) -> str:
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise BuildError(f"{Path(command[0]).name} failed: {said[-1]}")
+        said = [line.strip() for line in done.stderr.splitlines() if "error:" in line.lower()]
+        reason = "; ".join(said[-3:]) or f"it ended with {done.returncode}"
+        raise BuildError(f"{' '.join(map(str, command[-3:]))} failed: {reason}")
     return done.stdout
