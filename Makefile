@@ -76,6 +76,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(LINKED): $(VENV)/.installed
 	@$(PIP) install -qq --no-deps $(EDITABLE) .
 	@rm -f build/.linked-*
+	@# As pip does for a wheel: rooms run their Python without leaving compiled files anywhere.
+	@$(BIN)/python -m compileall -q loader sandbox profiles build/__editable__*
 	@touch $@
 
 # The encoder alone: what its package requires besides (a training stack) is not needed to read it.
