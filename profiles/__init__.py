@@ -41,12 +41,14 @@ class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the supervisor answers the system calls that seccomp notifies.
 
     telling: allowed, recorded and continued. Every other notified call is recorded and refused,
-    with EPERM or the errno named here. sinkhole: what reaches out meets listeners of the room's own,
+    with EPERM or the errno named here. held_by_namespaces: of the telling ones, those that are refused
+    where the room has no namespaces. sinkhole: what reaches out meets listeners of the room's own,
     where the tier has a network namespace.
     """
 
     telling: tuple[str, ...]
     errno: dict[str, str]
+    held_by_namespaces: tuple[str, ...] = ()
     sinkhole: bool = False
 
 

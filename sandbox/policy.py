@@ -27,6 +27,8 @@ _SILENT = frozenset(
     "pause poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 nanosleep clock_nanosleep "
     "set_robust_list set_tid_address rseq sched_yield recvfrom recvmsg recvmmsg clone3".split()
 )
+#: Calls that send a signal to whomever a register names.
+_SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
 #: The worker's line to the supervisor has this number while the filter is installed: its reads and
 #: writes come before anyone could answer for them.
 CONTROL_DESCRIPTOR = 1000
@@ -54,9 +56,18 @@ class Policy:
     stopped: bool = False
 
 
-def compile_policy(profile: Profile, *, full: bool = False, stopped: bool = False) -> Policy:
+def compile_policy(
+    profile: Profile,
+    *,
+    full: bool = False,
+    stopped: bool = False,
+    alone: bool = False,
+    signals: bool = True,
+) -> Policy:
     """Compile the profile's seccomp rules for this machine's architecture. full: notify all that
-    can safely be notified; stopped: for a tracer in a listener's place. Raises PolicyError."""
+    can safely be notified; stopped: for a tracer in a listener's place; alone: for a room without
+    namespaces; signals: whether something holds those that a worker sends: otherwise they are
+    notified, and only those to oneself go through. Raises PolicyError."""
     from safe_load.profiles import seccomp  # noqa: PLC0415 - keeps msgspec out of --help
 
     machine = platform.machine()
@@ -82,6 +93,9 @@ def compile_policy(profile: Profile, *, full: bool = False, stopped: bool = Fals
     # Another architecture (i386, x32) means another numbering: no rule here fits it.
     compiler.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     traced: dict[str, list[list[tuple[int, int, int]]]] = {}
+    # The worker hands its listener over; no other descriptor of its can have this number.
+    line = pyseccomp.Arg(0, pyseccomp.EQ, CONTROL_DESCRIPTOR)
+    compiler.add_rule_exactly(pyseccomp.ALLOW, "sendmsg", line)
     for rule in rules.syscalls:
         action = (
             pyseccomp.ALLOW
@@ -91,7 +105,7 @@ def compile_policy(profile: Profile, *, full: bool = False, stopped: bool = Fals
         conditions = [_condition(pyseccomp, argument) for argument in rule.args]
         for name in rule.names:
             # A name that this libseccomp or architecture lacks stays with the default: refused.
-            if name not in numbers:
+            if name not in numbers or (name in _SIGNALS and not signals):
                 continue
             if full and rule.action == "SCMP_ACT_ALLOW" and name not in _SILENT:
                 traced.setdefault(name, []).append([_bits(argument) for argument in rule.args])
@@ -99,8 +113,7 @@ def compile_policy(profile: Profile, *, full: bool = False, stopped: bool = Fals
                 compiler.add_rule_exactly(action, name, *conditions)
     if full:
         for name in ("read", "write"):
-            here = pyseccomp.Arg(0, pyseccomp.EQ, CONTROL_DESCRIPTOR)
-            compiler.add_rule_exactly(pyseccomp.ALLOW, name, here)
+            compiler.add_rule_exactly(pyseccomp.ALLOW, name, line)
     with tempfile.TemporaryFile() as file:
         compiler.export_bpf(file)
         file.seek(0)
@@ -108,7 +121,7 @@ def compile_policy(profile: Profile, *, full: bool = False, stopped: bool = Fals
     return Policy(
         program=program,
         names=names,
-        telling=frozenset(profile.recording.telling),
+        telling=_telling(profile, alone=alone) | (frozenset() if signals else _SIGNALS),
         errnos={name: _errno(profile, code) for name, code in profile.recording.errno.items()},
         traced=traced,
         stopped=stopped,
@@ -146,6 +159,11 @@ def container_filter(profile: Profile) -> str:
     return json.dumps(
         {"defaultAction": besides.default, "architectures": [machine], "syscalls": rules}
     )
+
+
+def _telling(profile: Profile, *, alone: bool) -> frozenset[str]:
+    recording = profile.recording
+    return frozenset(recording.telling) - frozenset(recording.held_by_namespaces if alone else ())
 
 
 def _bits(argument: SeccompArgument) -> tuple[int, int, int]:

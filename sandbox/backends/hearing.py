@@ -83,6 +83,8 @@ class Heard:
     stream: int = 0
     cause: tuple[Status, str] | None = None
     trace: Callable[[bytes], None] | None = None
+    refused: bool = False
+    """This machine lets nobody make namespaces: nothing was built, and nothing has run."""
 
     def blame(self, status: Status, reason: str) -> None:
         """The first cause stands; later accidents do not overwrite it."""
@@ -269,6 +271,8 @@ def _take(heard: Heard, message: _Message) -> None:
         )
     elif message.kind == "wall" and message.state == "standing":
         heard.walls[message.name] = Wall(message.name, "standing", message.detail)
+    elif message.kind == "refused":
+        heard.refused = heard.sealed is None
     elif message.kind == "sealed":
         heard.sealed, heard.quiet = message.t, message.quiet
     elif message.kind == "end" and heard.end is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from safe_load.sandbox import runtime
 from safe_load.sandbox.backends import hearing
 from safe_load.sandbox.backends.hearing import Heard, Pipes
 from safe_load.sandbox.backends.interface import Backend, Job, RoomResult
+from safe_load.sandbox.kernel import landlock
 from safe_load.sandbox.policy import CONTROL_DESCRIPTOR, Policy, PolicyError, compile_policy
 
 if TYPE_CHECKING:
@@ -38,59 +40,98 @@ sys.exit(module.main(int(sys.argv[3])))
 """
 
 
-class NativeBackend(Backend):
-    """Tier A from unprivileged namespaces; a fresh interpreter for each job.
+#: The kind of room, as the profile's tables name it, by its tier.
+_KINDS = {"A": "native", "B": "native-b"}
+_ENTRIES = {"A": "launch", "B": "alone"}
 
-    patience_s: how long past the profile's time limit the supervisor is waited for, which keeps that
-    limit itself; imports ahead of a job count here."""
+
+class NativeBackend(Backend):
+    """Tier A from unprivileged namespaces; a fresh interpreter for each job. Where this machine lets
+    nobody make namespaces, and for no other reason, tier B if the profile accepts it.
+
+    tier: of the next room. patience_s: how long past the profile's time limit the supervisor is waited
+    for, which keeps that limit itself; imports ahead of a job count here. place: the folder for what a
+    room of tier B keeps on the disk; landlock_abi: the newest ABI that it uses."""
 
     name = "native"
     runtime = None
-    tier = "A"
     #: Whether calls are stopped for a tracer instead of notified, as on a kernel without notification.
     stopped = False
 
-    def __init__(self, profile: Profile, *, patience_s: float = 300.0) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        patience_s: float = 300.0,
+        place: str | None = None,
+        landlock_abi: int = landlock.NEWEST,
+    ) -> None:
         self.profile = profile
         self.patience_s = patience_s
-        self._policies: dict[bool, Policy] = {}
+        self.tier = "A" if "A" in profile.tiers else "B"
+        self._place = place
+        self._landlock = landlock_abi
+        self._policies: dict[tuple[str, bool], Policy] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped: set[subprocess.Popen[bytes]] = set()
 
     def run(self, job: Job) -> RoomResult:
         started = time.monotonic()
+        tier = self.tier
+        heard = self._run(job, tier)
+        if heard.refused and self.accept_cell_alone():
+            tier = "B"
+            heard = self._run(job, tier)
+        return hearing.conclude(heard, self.profile, tier, started, kind=_KINDS[tier])
+
+    def accept_cell_alone(self) -> bool:
+        """Namespaces were refused: whether rooms without them are made from here on."""
+        if "B" in self.profile.tiers:
+            self.tier = "B"
+        return self.tier == "B"
+
+    def _run(self, job: Job, tier: str) -> Heard:
         heard = Heard(trace=job.trace)
         try:
-            policy = self.policy(full=job.trace is not None)
+            policy = self.policy(tier, full=job.trace is not None)
         except PolicyError as error:
             heard.blame("broken", str(error))
         else:
             with hearing.opened() as pipes:
-                self._converse(job, policy, pipes, heard)
-        return hearing.conclude(heard, self.profile, self.tier, started)
+                self._converse(job, policy, pipes, heard, tier)
+        return heard
 
-    def policy(self, *, full: bool) -> Policy:
+    def policy(self, tier: str, *, full: bool) -> Policy:
         """The profile's compiled policy. Raises PolicyError."""
-        if full not in self._policies:
-            self._policies[full] = compile_policy(self.profile, full=full, stopped=self.stopped)
-        return self._policies[full]
+        if (tier, full) not in self._policies:
+            alone = tier == "B"
+            # In tier A the pid namespace holds them.
+            signals = not alone or min(landlock.abi(), self._landlock) >= landlock.SIGNALS
+            self._policies[tier, full] = compile_policy(
+                self.profile, full=full, stopped=self.stopped, alone=alone, signals=signals
+            )
+        return self._policies[tier, full]
 
     def stop(self) -> None:
         for process in tuple(self._running):
             self._stopped.add(process)
             _let_go(process)
 
-    def _converse(self, job: Job, policy: Policy, pipes: Pipes, heard: Heard) -> None:
+    def _converse(self, job: Job, policy: Policy, pipes: Pipes, heard: Heard, tier: str) -> None:
         """Start the room, say what it shall do, hear it out, see it end."""
         far = pipes.far
         try:
             spec = specification(self.profile, policy, job)
+            if tier == "B":
+                spec |= self._alone()
         except OSError as error:
             heard.blame("broken", f"the room cannot be described: {error}")
             return
         spec |= {"result": far["result"], "output": far["output"], "outputs": job.outputs}
         try:
-            process = start("launch", far["events"], (*far.values(), *job.outputs), far["output"])
+            process = start(
+                _ENTRIES[tier], far["events"], (*far.values(), *job.outputs), far["output"]
+            )
         except OSError as error:
             heard.blame(
                 "broken", f"the room's interpreter {sys.executable} does not start: {error}"
@@ -115,6 +156,16 @@ class NativeBackend(Backend):
             self._running.discard(process)
             self._stopped.discard(process)
             end(process)
+
+    def _alone(self) -> dict[str, Any]:
+        """What is said differently to a room of tier B."""
+        return {
+            "alone": True,
+            "walls": self.profile.demanded(_KINDS["B"]),
+            "place": str(Path(self._place or tempfile.gettempdir()).resolve()),
+            "landlock": self._landlock,
+            "sinkhole": False,
+        }
 
 
 def start(
@@ -210,6 +261,14 @@ def common(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "preload": job.preload,
         "planted": dict(job.planted),
         "environment": dict(job.environment),
+        # What differs where the cell stands alone; see safe_load.sandbox.room.alone.
+        "alone": False,
+        "prefix": "",
+        "rules": None,
+        "identities": {},
+        "landlock": landlock.NEWEST,
+        "tasks": 0,
+        "user": 1000,
     }
 
 

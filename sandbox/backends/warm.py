@@ -64,11 +64,15 @@ class Furniture:
         )
 
 
+class _Refused(OSError):
+    """This machine lets nobody make namespaces."""
+
+
 class WarmBackend(NativeBackend):
     """Use it as a context manager. idle_s: a warm room ends by itself after so long without a job;
     the next job makes a new one.
 
-    Files that only root may read are shown to a worker that is root outside (without any right):
+    A room of tier B is never warm: each job has a cold one. Files that only root may read are shown to a worker that is root outside (without any right):
     jobs with such files have a warm room of their own.
     """
 
@@ -102,26 +106,29 @@ class WarmBackend(NativeBackend):
     def warm_up(self) -> None:
         """Make the warm room now and not with the first job. Raises OSError when it cannot be."""
         with self._lock:
-            self._room(separate=True)
+            if self.tier == "A":
+                self._room(separate=True)
 
     def run(self, job: Job) -> RoomResult:
-        if not self._furniture.serves(job):
+        if self.tier == "B" or not self._furniture.serves(job):
             return super().run(job)
         started = time.monotonic()
         stops = self._stops
         try:
-            spec = specification(self.profile, self.policy(full=job.trace is not None), job)
+            spec = specification(self.profile, self.policy("A", full=job.trace is not None), job)
             spec["files"] = [(str(bind.source), bind.target, bind.identity) for bind in job.files]
             while (heard := self._serve(spec, job, stops)) is None:
                 continue
         except (OSError, PolicyError) as error:
+            if isinstance(error, _Refused) and self.accept_cell_alone():
+                return super().run(job)
             heard = Heard()
             if self._stops == stops:
                 heard.blame("broken", str(error))
         if self._stops != stops:
             heard.blame("interrupted", "it was stopped")
             self.close()  # returns when everything inside is dead
-        return hearing.conclude(heard, self.profile, self.tier, started)
+        return hearing.conclude(heard, self.profile, "A", started)
 
     def stop(self) -> None:
         self._stops += 1
@@ -156,7 +163,7 @@ class WarmBackend(NativeBackend):
         if room is not None:
             del self._rooms[separate]
             room.end()
-        base = specification(self.profile, self.policy(full=False), self._base_job())
+        base = specification(self.profile, self.policy("A", full=False), self._base_job())
         base["separate_user"] &= separate
         base |= {
             "idle": self._idle_s,
@@ -200,7 +207,8 @@ class _Room:
             answer = self._line.recv(8192)
             said = json.loads(answer) if answer else {"error": "its processes died"}
             if "error" in said:
-                raise OSError(f"the warm room does not stand: {said['error']}")
+                kind = _Refused if said.get("refused") is True else OSError
+                raise kind(f"the warm room does not stand: {said['error']}")
         except BaseException:
             self.end()
             raise

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import struct
+from typing import TYPE_CHECKING
 
 from safe_load.sandbox.kernel import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXECUTE = 1 << 0
 WRITE_FILE = 1 << 1
@@ -20,6 +26,10 @@ _FILE_ONLY = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 _CREATE_VERSION = 1
 _RULE_PATH_BENEATH = 1
 _SCOPES = 0b11  # abstract unix sockets, signals
+#: The ABI version that bounds whom signals reach, and the one that holds files against truncation.
+SIGNALS, TRUNCATION = 6, 3
+#: No kernel has a newer one.
+NEWEST = 1000
 
 
 def abi() -> int:
@@ -51,35 +61,43 @@ def describe(version: int) -> str:
     return f"ABI {version}: {', '.join(parts)}"
 
 
-def restrict(rules: dict[str, int]) -> int:
+def restrict(
+    rules: Mapping[str, int], identities: Mapping[str, tuple[int, int]], most: int = NEWEST
+) -> int:
     """Confine the calling thread and its children to `rules` (path -> access bits), with no TCP, no
     abstract socket and no signal to the outside where the kernel knows them.
+
+    identities: the device and inode that the file at a path must be, or OSError is raised. A rule
+    hangs on the file that was found, not on its name. most: use no newer ABI than that one.
 
     Returns the ABI version that stands. Raises OSError when Landlock is not available. The caller
     must have set no_new_privs. Must be called while the process has one thread.
     """
-    version = abi()
+    version = min(abi(), most)
     if version < 1:
         raise OSError("the kernel offers no Landlock (Linux 5.13 or newer, with lsm=landlock)")
     handled = _handled_files(version)
     attributes = struct.pack(
-        "=QQQ", handled, 0b11 if version >= 4 else 0, _SCOPES if version >= 6 else 0
+        "=QQQ", handled, 0b11 if version >= 4 else 0, _SCOPES if version >= SIGNALS else 0
     )
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = libc.syscall("landlock_create_ruleset", attributes[:size], size, 0)
     try:
         for path, access in rules.items():
-            _allow(ruleset, path, access & handled)
+            _allow(ruleset, path, access & handled, identities.get(path))
         libc.syscall("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
     return version
 
 
-def _allow(ruleset: int, path: str, access: int) -> None:
+def _allow(ruleset: int, path: str, access: int, identity: tuple[int, int] | None) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        if not os.path.isdir(path):
+        found = os.fstat(descriptor)
+        if identity is not None and (found.st_dev, found.st_ino) != tuple(identity):
+            raise OSError(errno.ESTALE, f"{path} is not the file that it was a moment ago")
+        if not stat.S_ISDIR(found.st_mode):
             access &= _FILE_ONLY
         rule = struct.pack("=Qi", access, descriptor)
         libc.syscall("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)

@@ -9,7 +9,8 @@ import struct
 
 from safe_load.sandbox.kernel import libc
 
-CAP_DAC_READ_SEARCH = 2
+CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_KILL = 0, 1, 2, 5
+CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 6, 7, 8
 CAP_NET_BIND_SERVICE = 10
 CAP_SYS_PTRACE = 19
 
@@ -29,9 +30,10 @@ def no_new_privileges() -> None:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def bound_capabilities(*kept: int) -> None:
+def bound_capabilities(*kept: int, demanded: bool = True) -> None:
     """Drop every capability but `kept` from the bounding set, so that none can ever come back. Needs
-    CAP_SETPCAP if there is anything to drop: before the user is changed."""
+    CAP_SETPCAP if there is anything to drop: before the user is changed. Without it PermissionError
+    is raised, or, if it is not demanded, nothing is done."""
     for capability in range(64):
         try:
             if capability not in kept and libc.prctl(_PR_CAPBSET_READ, capability):
@@ -39,7 +41,16 @@ def bound_capabilities(*kept: int) -> None:
         except OSError as error:
             if error.errno == errno.EINVAL:  # past the last one that this kernel has
                 return
+            if error.errno == errno.EPERM and not demanded:
+                return
             raise
+
+
+def holds_capabilities(*wanted: int) -> bool:
+    """Whether all of these are in this process's effective set (proc_pid_status(5))."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        held = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
+    return all(held >> capability & 1 for capability in wanted)
 
 
 def hold_capabilities(*kept: int) -> None:

@@ -43,10 +43,11 @@ def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoRet
             _tell(sync, walls=walls)
             _await(sync, b"?")  # the supervisor traces this process from here on
         listener = seccomp.install(bytes.fromhex(spec["program"]), notified=not spec["stopped"])
-        _tell(sync, walls=walls, listener=listener)
+        listeners = () if spec["stopped"] else (listener,)
+        _tell(sync, *listeners, walls=walls)
         _await(sync, b"!")  # the supervisor holds the listener from here on
-        if not spec["stopped"]:
-            os.close(listener)
+        for descriptor in listeners:
+            os.close(descriptor)
         sync.close()
     except BaseException as error:  # noqa: BLE001 - whatever it is, the room does not stand
         _tell(sync, error=f"{type(error).__name__}: {error}"[:2000])
@@ -61,9 +62,10 @@ def _await(sync: socket.socket, word: bytes) -> None:
         os._exit(1)
 
 
-def _tell(sync: socket.socket, **message: Any) -> None:
-    # write(2), not send: sendto is a notified call, and nobody answers before this has arrived.
-    os.write(sync.fileno(), json.dumps(message).encode() + b"\n")
+def _tell(sync: socket.socket, *passed: int, **message: Any) -> None:
+    # sendmsg(2) on this descriptor is the one that the filter lets through: nobody answers a
+    # notified call before the listener has arrived.
+    socket.send_fds(sync, [json.dumps(message).encode()], passed)
 
 
 def _keep_descriptors(spec: dict[str, Any], sync: socket.socket) -> socket.socket:
@@ -87,15 +89,23 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     process.set_name("worker")
     os.umask(0o077)
     os.environ.clear()
+    prefix = spec["prefix"]
     os.environ.update(
-        HOME=root.HOME, PATH="/usr/bin:/bin", LANG="C.UTF-8", TMPDIR=root.SCRATCH, USER="user"
+        HOME=prefix + root.HOME,
+        PATH="/usr/bin:/bin",
+        LANG="C.UTF-8",
+        TMPDIR=prefix + root.SCRATCH,
+        USER="user",
     )
     os.environ.update(spec["environment"])
     limits = spec["limits"]
-    process.bound_capabilities()
+    process.bound_capabilities(demanded=not spec["alone"])
     if separated:
-        os.setresgid(1000, 1000, 1000)
-        os.setresuid(1000, 1000, 1000)
+        user = spec["user"]
+        if spec["alone"]:
+            os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
     process.dumpable(on=True)  # the supervisor must be able to read arguments
     process.die_with_parent()
     process.limit("CORE", 0)
@@ -105,7 +115,7 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     if spec["own_user"]:
         # Tasks of this user in this user namespace. A little above what the watch allows: one that
         # runs into its limit shall be seen to.
-        process.limit("NPROC", limits["processes"] + 16)
+        process.limit("NPROC", limits["processes"] + 16 + spec["tasks"])
     process.limit("DATA", limits["memory"] + spec["mapped"] + _SLACK)
     process.limit("MEMLOCK", 0)
     process.limit("MSGQUEUE", 0)
@@ -113,16 +123,16 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     process.limit("RTPRIO", 0)
     process.no_new_privileges()
     process.hold_capabilities()
-    rules = {
+    rules: dict[str, int] = spec["rules"] or {
         path: landlock.READ for path in (*_READABLE, *spec["readable"]) if os.path.exists(path)
     }
     rules["/dev/null"] = landlock.READ_FILE | landlock.WRITE_FILE
-    rules[root.SCRATCH] = landlock.SCRATCH
-    version = landlock.restrict(rules)
+    rules[prefix + root.SCRATCH] = landlock.SCRATCH
+    version = landlock.restrict(rules, spec["identities"], spec["landlock"])
     os.chdir("/")
     return [
         ("no-new-privileges", ""),
-        ("capabilities", "none in any set"),
+        ("capabilities", "none" if spec["alone"] else "none in any set"),
         ("limits", _describe(limits)),
         ("landlock", landlock.describe(version)),
     ]
@@ -198,7 +208,10 @@ def _run(function: Any, spec: dict[str, Any]) -> int:
     except BaseException as error:  # noqa: BLE001 - SystemExit from a payload included
         said = {"raised": f"{type(error).__name__}: {error}"[:2000], "exhausted": _exhausted(error)}
         code = 1
-    view = memoryview(json.dumps(said).encode())
+    text = json.dumps(said)
+    if spec["prefix"]:  # what the room means by a path, not where it lies
+        text = text.replace(json.dumps(spec["prefix"])[1:-1], "")
+    view = memoryview(text.encode())
     while view:
         view = view[os.write(spec["result"], view) :]
     os.close(spec["result"])

@@ -7,6 +7,7 @@ is gone, and then everything here dies.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -28,6 +29,14 @@ __all__ = ["main", "selftest"]  # selftest: imported while its file can still be
 
 _INSIDE_ROOT, _INSIDE_USER = 0, 1000
 _NOBODY = 65534
+_REFUSALS = (
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOSPC,
+    errno.EUSERS,
+    errno.EINVAL,
+    errno.ENOSYS,
+)
 _GRACE_MS = (
     1000  # the supervisor looks at the lifeline every 25 ms, but not while modules are imported
 )
@@ -44,6 +53,8 @@ def main(events: int) -> int:
     try:
         identity = enter_namespaces(channel.wall, separate=bool(spec["separate_user"]))
     except OSError as error:
+        if is_refusal(error):
+            channel.send(kind="refused")
         channel.send(kind="end", status="broken", reason=explain(error))
         return 1
     child = os.fork()
@@ -153,6 +164,12 @@ def _unshare_with_helper() -> bool:
     os.close(ready_write)
     _, status = os.waitpid(helper, 0)
     return status == 0
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether namespaces cannot be made here at all: forbidden, switched off or unknown
+    (unshare(2), user_namespaces(7)). Nothing else leads to tier B."""
+    return error.errno in _REFUSALS
 
 
 def explain(error: OSError) -> str:

@@ -1,7 +1,7 @@
-"""Pid 1 of the room: builds it, starts the worker in its cell, and answers its system calls.
+"""Builds the room, starts the worker in its cell, and answers its system calls.
 
-Trusted code inside the walls. It cannot be signalled, traced or read by the worker; when it dies,
-the kernel kills everything else in the room.
+Trusted code inside the walls. It cannot be signalled, traced or read by the worker. Where the room
+has a pid namespace it is pid 1 there: when it dies, the kernel kills everything else in the room.
 """
 
 from __future__ import annotations
@@ -15,25 +15,27 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from safe_load.sandbox.kernel import process
 from safe_load.sandbox.kernel.ptrace import Tracer
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
 from safe_load.sandbox.room import cell
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
+from safe_load.sandbox.room.inside import PROC, Inside
 from safe_load.sandbox.room.recorder import Channel, Printed, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
-from safe_load.sandbox.room.watch import Watch, others
+from safe_load.sandbox.room.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PROC = "/proc"
 _GRACE_S = 1.0  # for what a worker leaves running behind its back
 _BATCH = 64  # notifications between two looks at the limits
 _IMPORT_S = 300.0
 _REACHING = frozenset(("connect", "sendto", "sendmsg", "sendmmsg"))
+_PATHS = frozenset(("path", "old", "new", "target"))
+_SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
 _LARGEST_SEND = 64 << 10
 _MMSGHDR_LENGTH = 56  # struct mmsghdr: a struct msghdr, then how much of it was sent (sendmmsg(2))
 _LISTENABLE = (int(socket.AF_INET), int(socket.AF_INET6))
@@ -71,12 +73,18 @@ class Broken(Exception):
 
 
 def main(
-    spec: dict[str, Any], channel: Channel, identity: Identity, build: Callable[[], None]
+    spec: dict[str, Any],
+    channel: Channel,
+    identity: Identity,
+    build: Callable[[], None],
+    inside: Inside | None = None,
 ) -> NoReturn:
-    """Build, run, watch, report; then exit, which kills whatever still runs.
+    """Build, run, watch, report; then exit, with everything inside dead.
 
     build: makes the room's network and file system, and may rely on being in all of its namespaces.
+    inside: who is in the room; None where that is everybody in this pid namespace.
     """
+    inside = inside or Inside()
     recorder = Recorder(channel, spec["stage"], spec["limits"]["events"])
     try:
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM):
@@ -93,26 +101,20 @@ def main(
         os.close(channel.descriptor)
         cell.main(spec, theirs, separated=identity.separated)
     theirs.close()
-    _supervise(spec, recorder, channel, identity, worker, ours)
+    _supervise(_Supervision(spec, recorder, channel, worker, ours, inside), spec, identity)
 
 
-def _supervise(
-    spec: dict[str, Any],
-    recorder: Recorder,
-    channel: Channel,
-    identity: Identity,
-    worker: int,
-    sync: socket.socket,
-) -> NoReturn:
+def _supervise(supervision: _Supervision, spec: dict[str, Any], identity: Identity) -> NoReturn:
     code = 1
+    recorder, inside = supervision.recorder, supervision.inside
     try:
         # The worker's ends; while they stay open here the controller would not see them close.
         for descriptor in {spec["result"], spec["output"], *spec["outputs"]}:
             os.close(descriptor)
-        process.bound_capabilities(*identity.kept)
+        process.bound_capabilities(*identity.kept, demanded=not spec["alone"])
         process.hold_capabilities(*identity.kept)
-        supervision = _Supervision(spec, recorder, channel, worker, sync)
         status, reason, watch = supervision.run()
+        inside.end()
         usage = os.times()
         recorder.end(
             status,
@@ -124,6 +126,8 @@ def _supervise(
         )
         code = 0
     except (Broken, OSError) as error:
+        with suppress(OSError):
+            inside.end()
         recorder.end("broken", str(error))
     finally:
         os._exit(code)
@@ -145,9 +149,11 @@ class _Supervision:
         channel: Channel,
         worker: int,
         sync: socket.socket,
+        inside: Inside,
     ) -> None:
         self._spec = spec
-        self._recorder = recorder
+        self.recorder = recorder
+        self.inside = inside
         self._channel = channel
         self._worker = worker
         self._sync = sync
@@ -156,7 +162,7 @@ class _Supervision:
         self._errnos: dict[str, int] = spec["errnos"]
         self._traced: dict[str, list[list[tuple[int, int, int]]]] = spec["traced"]
         self._quiet = tuple(spec["quiet"])
-        self._watch = Watch(_PROC, spec["limits"])
+        self._watch = Watch(inside, spec["limits"])
         self._poll = select.poll()
         self._printed = Printed(spec["drain"]) if "drain" in spec else None
         self._sinkhole = (
@@ -183,12 +189,16 @@ class _Supervision:
         poll.register(worker, select.POLLIN)
         if self._printed is not None:
             poll.register(self._printed.descriptor, select.POLLIN)
+        for descriptor in self.inside.lifelines:
+            poll.register(descriptor, select.POLLIN)
         worker_ended: int | None = None
         grace = 0.0
         while True:
             for descriptor, event in poll.poll(self._watch.wait_s * 1000):
                 if descriptor == 0:
                     return "interrupted", "the controller let go", self._watch
+                if descriptor in self.inside.lifelines:
+                    return "broken", self.inside.lifelines[descriptor], self._watch
                 if descriptor == worker:
                     poll.unregister(worker)
                 elif self._printed is not None and descriptor == self._printed.descriptor:
@@ -210,7 +220,7 @@ class _Supervision:
                 worker_ended = ended
                 grace = time.monotonic() + _GRACE_S
             if worker_ended is not None:
-                alive = others(_PROC)
+                alive = self.inside.others()
                 if not alive or time.monotonic() > grace:
                     if self._sinkhole is not None:
                         self._sinkhole.tick(final=True)
@@ -220,19 +230,22 @@ class _Supervision:
     def _take_listener(self) -> Listener | Tracer:
         """Wait until the cell stands; hold its listener; let the worker go."""
         self._sync.settimeout(_IMPORT_S)
-        line = self._sync.makefile("rb")
-        said = _hear(line)
+        said, passed = _hear(self._sync)
         for name, detail in said["walls"]:
             self._channel.wall(name, stands=True, detail=detail)
         if self._spec["stopped"]:  # it has no filter yet: one without a tracer answers ENOSYS
             listener: Listener | Tracer = Tracer(self._worker)
             self._sync.sendall(b"?")
-            _hear(line)
+            _hear(self._sync)
+        elif len(passed) == 1:
+            listener = Listener(passed[0])
         else:
-            pidfd = os.pidfd_open(self._worker)
-            listener = Listener(process.getfd(pidfd, said["listener"]))
-            os.close(pidfd)
+            raise Broken("the cell did not hand its listener over")
         self._check_posture()
+        if self._sinkhole is not None:  # it works on the worker's own sockets
+            pidfd = os.pidfd_open(self._worker)
+            os.close(process.getfd(pidfd, 1))
+            os.close(pidfd)
         self._channel.wall(
             "seccomp", stands=True, detail=f"{len(self._spec['program']) // 16} instructions"
         )
@@ -259,10 +272,12 @@ class _Supervision:
 
     def _check_posture(self) -> None:
         """Believe the kernel, not the calls that returned: read the worker's state back."""
-        with open(f"{_PROC}/{self._worker}/status", encoding="ascii", errors="replace") as file:
+        with open(f"{PROC}/{self._worker}/status", encoding="ascii", errors="replace") as file:
             status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
         expected = {"NoNewPrivs": "1", "Seccomp": "2", "Threads": "1"}
-        expected |= dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
+        expected |= dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapAmb"), "0" * 16)
+        if not self._spec["alone"]:  # there only root may empty it, and nothing can be executed
+            expected["CapBnd"] = "0" * 16
         for field, value in expected.items():
             if status.get(field, "").strip() != value:
                 raise Broken(
@@ -307,11 +322,11 @@ class _Supervision:
         self, listener: Listener | Tracer, call: Notification, caller: Caller | None
     ) -> None:
         name = self._names.get(call.number, f"syscall_{call.number}")
-        args = {} if caller is None else arguments(name, caller, call.args)
+        args = {} if caller is None else self._shown(arguments(name, caller, call.args))
         if not listener.still_waits(call):
             return  # the pid may belong to somebody else by now
         diverted = self._divert(name, call, caller, args) if caller is not None else None
-        told = name in self._telling and _registers_permit(name, call.args, args)
+        told = name in self._telling and _registers_permit(name, call, args)
         traced = not told and self._is_traced(name, call.args)
         allowed = told or traced
         if diverted is not None:
@@ -320,14 +335,14 @@ class _Supervision:
             decision, number = "allowed", 0
         else:
             decision, number = "denied", self._errnos.get(name, errno.EPERM)
-        self._recorder.count(name, decision)
+        self.recorder.count(name, decision)
         if caller is None:
             args = {"unreadable": True}
         if self._traced:
-            self._recorder.trace(pid=call.pid, syscall=name, args=args, decision=decision)
+            self.recorder.trace(pid=call.pid, syscall=name, args=args, decision=decision)
         if not (traced or (allowed and self._is_ordinary(name, args))):
             ppid, comm = _who(call.pid)
-            self._recorder.tell(
+            self.recorder.tell(
                 pid=call.pid,
                 ppid=ppid,
                 comm=comm,
@@ -377,6 +392,13 @@ class _Supervision:
         caller.memory.write(call.args[1] + _MMSGHDR_LENGTH, sent.to_bytes(4, "little"))
         return _Diverted(1)  # of several messages, one: the caller sends the rest itself
 
+    def _shown(self, args: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, with paths as the room means them."""
+        return {
+            name: self.inside.shown(value) if name in _PATHS and isinstance(value, str) else value
+            for name, value in args.items()
+        }
+
     def _is_traced(self, name: str, registers: tuple[int, ...]) -> bool:
         """Whether the filter would have allowed this call, and let it be notified for the trace."""
         return any(
@@ -394,15 +416,16 @@ class _Supervision:
         return isinstance(path, str) and (path + "/").startswith(self._quiet)
 
 
-def _hear(line: BinaryIO) -> dict[str, Any]:
-    """What the worker says while its cell is built. Raises Broken."""
+def _hear(sync: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What the cell says next, and the descriptors that come with it. Raises Broken."""
     try:
-        said = json.loads(line.readline(65536))
+        line, passed, _, _ = socket.recv_fds(sync, 65536, 1)
+        said: dict[str, Any] = json.loads(line)
     except (OSError, ValueError) as error:
         raise Broken("the worker died before its cell stood") from error
-    if not isinstance(said, dict) or "error" in said:
-        raise Broken(str(said["error"] if isinstance(said, dict) else said))
-    return said
+    if "error" in said:
+        raise Broken(str(said["error"]))
+    return said, passed
 
 
 def _manner(listener: Listener | Tracer) -> str:
@@ -414,19 +437,24 @@ def _manner(listener: Listener | Tracer) -> str:
 def _caller(pid: int) -> Caller | None:
     """Where to read a task's arguments; None when it is gone."""
     try:
-        return Caller(_PROC, pid, Memory(_PROC, pid))
+        return Caller(PROC, pid, Memory(PROC, pid))
     except OSError:
         return None
 
 
-def _registers_permit(name: str, registers: tuple[int, ...], args: dict[str, Any]) -> bool:
+def _registers_permit(name: str, call: Notification, args: dict[str, Any]) -> bool:
     """Whether a telling call is continued. Registers cannot change after they were read; what hangs
-    on memory (sendmsg's destination) is held by the network namespace, which leads nowhere."""
+    on memory (sendmsg's destination) is held by the network namespace, which leads nowhere, or by
+    there being no socket that takes one."""
+    registers = call.args
     if name == "socket":
         family, kind, protocol = (register & 0xFFFFFFFF for register in registers[:3])
         if family == socket.AF_UNIX:
             return True
         return family in _LISTENABLE and kind & 0xF in _KINDS and protocol in _PROTOCOLS
+    if name in _SIGNALS:  # only notified where Landlock does not hold them
+        target = signed(registers[0])
+        return target == (call.pid if name == "tkill" else _process_of(call.pid))
     if name == "sendto":
         return registers[4] == 0
     if name in ("sendmsg", "sendmmsg"):
@@ -436,7 +464,7 @@ def _registers_permit(name: str, registers: tuple[int, ...], args: dict[str, Any
 
 def _process_of(task: int) -> int:
     """The process that a thread belongs to: pidfd_open(2) takes no thread before Linux 6.9."""
-    with open(f"{_PROC}/{task}/status", "rb") as file:
+    with open(f"{PROC}/{task}/status", "rb") as file:
         for line in file:
             if line.startswith(b"Tgid:"):
                 return int(line.split()[1])
@@ -446,7 +474,7 @@ def _process_of(task: int) -> int:
 def _who(pid: int) -> tuple[int, str]:
     """(parent's pid, name) of a task; (0, "?") when it is gone."""
     try:
-        with open(f"{_PROC}/{pid}/stat", "rb") as file:
+        with open(f"{PROC}/{pid}/stat", "rb") as file:
             raw = file.read(1024)
     except OSError:
         return 0, "?"

@@ -51,7 +51,8 @@ def main(control: int) -> int:
             lambda *wall: walls.append(wall), separate=base["separate_user"]
         )
     except OSError as error:
-        line.send(json.dumps({"error": launch.explain(error)}).encode())
+        said = {"error": launch.explain(error), "refused": launch.is_refusal(error)}
+        line.send(json.dumps(said).encode())
         return 1
     lines = {
         order: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for order in (LIGHT, HEAVY)

@@ -10,7 +10,12 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from safe_load.sandbox.room.inside import PROC
+
+if TYPE_CHECKING:
+    from safe_load.sandbox.room.inside import Inside
 
 _INTERVAL_S = 0.025
 _FIELDS = re.compile(rb"^(RssAnon|RssShmem|VmPTE|Threads):\s+(\d+)", re.MULTILINE)
@@ -18,16 +23,15 @@ _SHARES = re.compile(rb"^Pss_(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 #: How far over the limit, in multiples of it, and with how many processes, a closer look is taken.
 _CLOSE, _FEW = 4, 128
 _NO_MEMORY = re.compile(rb"^State:\s+[ZX]", re.MULTILINE)
-_SOCKETS = re.compile(rb"^sockets: used (\d+)")
 #: What one socket's queue can hold: twice net.core.wmem_max as Linux ships it (socket(7)).
 _SOCKET_BYTES = 2 * 212_992
 
 
 class Watch:
-    """Looks at /proc of the room's own pid namespace at most every 25 ms."""
+    """Looks at everything inside at most every 25 ms."""
 
-    def __init__(self, proc: str, limits: dict[str, Any]) -> None:
-        self._proc = proc
+    def __init__(self, inside: Inside, limits: dict[str, Any]) -> None:
+        self._inside = inside
         self._deadline = time.monotonic() + float(limits["timeout"])
         self._limits = limits
         self._next = 0.0
@@ -46,7 +50,9 @@ class Watch:
             return f"time limit: it ran for longer than {self._limits['timeout']:g} s"
         if now < self._next:
             return None
-        memory, tasks = self._measure()
+        others = self._inside.others()
+        memory, tasks = self._measure(others)
+        excess = self._inside.excess(others)
         self._next = time.monotonic() + _INTERVAL_S
         self.peak_memory = max(self.peak_memory, memory)
         self.peak_tasks = max(self.peak_tasks, tasks)
@@ -54,14 +60,14 @@ class Watch:
             return f"memory limit: it used more than {self._limits['memory'] >> 20} MiB"
         if tasks > self._limits["processes"]:
             return f"process limit: it started more than {self._limits['processes']} tasks"
-        return None
+        return excess
 
-    def _measure(self) -> tuple[int, int]:
-        kernel, tasks = self._sockets() * _SOCKET_BYTES, 0
+    def _measure(self, others: list[int]) -> tuple[int, int]:
+        kernel, tasks = self._inside.sockets(others) * _SOCKET_BYTES, 0
         pages: dict[int, int] = {}
-        for pid in others(self._proc):
+        for pid in others:
             try:
-                with open(f"{self._proc}/{pid}/status", "rb") as file:
+                with open(f"{PROC}/{pid}/status", "rb") as file:
                     status = file.read(8192)
             except OSError:  # it ended meanwhile
                 continue
@@ -86,7 +92,7 @@ class Watch:
 
         Slow, and so only asked for when the simple sum is over the limit, but not far over it."""
         try:
-            with open(f"{self._proc}/{pid}/smaps_rollup", "rb") as file:
+            with open(f"{PROC}/{pid}/smaps_rollup", "rb") as file:
                 found = _SHARES.findall(file.read(4096))
         except OSError:
             return size
@@ -94,7 +100,7 @@ class Watch:
 
     def _of_a_thread(self, pid: int) -> bytes:
         """The status of a thread of a process that still has memory; b"" where none has."""
-        folder = f"{self._proc}/{pid}/task"
+        folder = f"{PROC}/{pid}/task"
         try:
             for name in os.listdir(folder):
                 with open(f"{folder}/{name}/status", "rb") as file:
@@ -104,17 +110,3 @@ class Watch:
         except OSError:  # it ended meanwhile
             pass
         return b""
-
-    def _sockets(self) -> int:
-        """The sockets of the room's network namespace, AF_UNIX ones included."""
-        try:
-            with open(f"{self._proc}/self/net/sockstat", "rb") as file:
-                found = _SOCKETS.match(file.read(256))
-        except OSError:
-            return 0
-        return int(found[1]) if found else 0
-
-
-def others(proc: str) -> list[int]:
-    """Every process of the room but the supervisor, which is pid 1."""
-    return [int(name) for name in os.listdir(proc) if name.isdecimal() and name != "1"]

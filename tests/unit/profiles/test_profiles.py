@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +25,22 @@ def test_every_profile_that_ships_reads_and_names_itself(name: str) -> None:
     profiles.seccomp(profile.seccomp)
 
 
-def test_strict_demands_every_wall_and_refuses_anything_less() -> None:
+def test_strict_a_is_strict_without_tier_b() -> None:
+    strict, strict_a = profiles.load("strict"), profiles.load("strict-a")
+    assert strict.tiers == ("A", "B")
+    same = msgspec.structs.replace(
+        strict, name="strict-a", tiers=("A",), description=strict_a.description
+    )
+    assert strict_a == same
+
+
+def test_strict_demands_every_wall_and_says_what_stands_in_for_each_that_a_room_cannot_have() -> (
+    None
+):
     strict = profiles.load("strict")
-    assert strict.tiers == ("A",)
+    assert strict.demanded("native") == strict.walls
+    namespaces = {wall for wall in strict.walls if wall.endswith("-namespace")}
+    assert set(strict.stand_ins["native-b"]) == namespaces
     assert {
         "user-namespace",
         "network-namespace",

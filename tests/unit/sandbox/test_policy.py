@@ -64,8 +64,8 @@ def run(program: bytes, number: int, args: Registers = NONE, arch: int = NATIVE)
 
 
 @cache
-def compiled(full: bool) -> policy.Policy:
-    return policy.compile_policy(profiles.load("strict"), full=full)
+def compiled(full: bool, signals: bool = True) -> policy.Policy:
+    return policy.compile_policy(profiles.load("strict"), full=full, signals=signals)
 
 
 def holds(argument: profiles.SeccompArgument, args: Registers) -> bool:
@@ -75,16 +75,19 @@ def holds(argument: profiles.SeccompArgument, args: Registers) -> bool:
     return value == argument.value
 
 
-def meant(name: str, args: Registers, *, full: bool) -> int:
+def meant(name: str, args: Registers, *, full: bool, signals: bool = True) -> int:
     """What the profile's JSON says about a call."""
+    own = ("sendmsg", "read", "write") if full else ("sendmsg",)
+    if name in own and args[0] == policy.CONTROL_DESCRIPTOR:
+        return ALLOW
+    if name in policy._SIGNALS and not signals:
+        return NOTIFY
     for rule in profiles.seccomp("worker").syscalls:
         if name in rule.names and all(holds(argument, args) for argument in rule.args):
             if rule.action == "SCMP_ACT_ERRNO":
                 return ERRNO | (rule.errno or errno.EPERM)
             if not full or name in policy._SILENT:
                 return ALLOW
-    if full and name in ("read", "write") and args[0] == policy.CONTROL_DESCRIPTOR:
-        return ALLOW
     return NOTIFY
 
 
@@ -139,6 +142,14 @@ def test_no_child_can_be_made_that_a_tracer_would_not_see() -> None:
     untraced, thread = 0x00800000, 0x003D0F00  # clone(2)
     assert run(program, clone, (thread, 0, 0, 0, 0, 0)) == ALLOW
     assert run(program, clone, (thread | untraced, 0, 0, 0, 0, 0)) == NOTIFY
+
+
+@LEVELS
+def test_where_nothing_holds_signals_each_one_is_notified(full: bool) -> None:
+    program, names = compiled(full, signals=False).program, compiled(full, signals=False).names
+    for number, name in names.items():
+        for args in interesting(name):
+            assert run(program, number, args) == meant(name, args, full=full, signals=False), name
 
 
 @LEVELS

@@ -1,0 +1,266 @@
+"""The first process of a room without namespaces, and how the tree inside is held together there.
+
+Tier B: the cell stands alone. No pid namespace ends what a worker leaves behind, so that two of our
+processes adopt orphans (PR_SET_CHILD_SUBREAPER): the supervisor, and the launcher should the
+supervisor die. Whichever is left kills all that is below it. Started as `launch` is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from safe_load.sandbox.kernel import landlock, process
+from safe_load.sandbox.room import folder, launch, selftest, supervisor
+from safe_load.sandbox.room.inside import PROC, Inside
+from safe_load.sandbox.room.recorder import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["main", "selftest"]  # selftest: as in launch
+
+_NOBODY = 65534
+_KEPT = (process.CAP_SYS_PTRACE, process.CAP_DAC_READ_SEARCH, process.CAP_KILL)
+#: What a root must be able to do for its worker to be somebody else; in a container it often is not.
+_TO_SEPARATE = (
+    *_KEPT,
+    process.CAP_CHOWN,
+    process.CAP_DAC_OVERRIDE,
+    process.CAP_SETGID,
+    process.CAP_SETUID,
+    process.CAP_SETPCAP,
+)
+_END_S = 10.0
+_CLOSER_LOOK_S = 0.25
+_MAPPED = re.compile(rb"^(\w+)-(\w+) \S+ (\w+) \S+ (\d+) +(.*) \(deleted\)$", re.MULTILINE)
+
+
+def main(events: int) -> int:
+    """Make the room's folder, run the supervisor, return when every process inside is dead and
+    the folder is gone."""
+    os.umask(0o022)
+    os.setsid()  # the terminal's signals are the controller's, who tells us
+    process.become_subreaper()
+    channel = Channel(events)
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):  # the controller died before it had said everything
+        return 1
+    spec: dict[str, Any] = json.loads(line)
+    try:
+        _require_kernel(spec)
+        folder.sweep(spec["place"])
+        path, held = folder.make(spec["place"])
+    except OSError as error:
+        reason = f"without namespaces no room can be made: {error}; run `safe-load doctor`"
+        channel.send(kind="end", status="broken", reason=reason)
+        return 1
+    ours = os.getpid()
+    child = os.fork()
+    if child == 0:
+        process.become_subreaper()
+        tree = Tree(spec, path, os.pidfd_open(ours))
+        identity = _identity(spec)
+        spec["user"] = _NOBODY
+        supervisor.main(spec, channel, identity, partial(_build, spec, path, identity), tree)
+    channel.send(kind="supervisor", pid=child)
+    try:
+        return launch.see_end(child, lifeline=0)
+    finally:
+        end_all(os.getpid())
+        folder.remove(path)
+        os.close(held)
+
+
+def _require_kernel(spec: dict[str, Any]) -> None:
+    """Raises OSError when this kernel lacks what only a room without namespaces cannot do without."""
+    version = min(landlock.abi(), spec["landlock"])
+    if version < landlock.TRUNCATION:
+        found = f"has ABI {version}" if version else "is not there"
+        raise OSError(
+            f"Landlock alone holds the files, and must be of ABI {landlock.TRUNCATION} (Linux 6.2) or "
+            f"newer, but {found}"
+        )
+    if not os.path.exists(f"{PROC}/self/task/{os.getpid()}/children"):
+        raise OSError("the kernel does not list the children of a process (CONFIG_PROC_CHILDREN)")
+
+
+def _identity(spec: dict[str, Any]) -> supervisor.Identity:
+    """Root's worker becomes nobody, if this root may do that and nobody can reach what it needs."""
+    sources = [source for source, *_ in (*spec["folders"], *spec["files"])]
+    separated = (
+        os.geteuid() == 0
+        and process.holds_capabilities(*_TO_SEPARATE)
+        and bool(spec["separate_user"])
+        and all(_can_be_reached(each) for each in {spec["place"], *sources})
+    )
+    namespace = os.readlink(f"{PROC}/self/ns/pid")
+    return supervisor.Identity(separated, namespace, _KEPT if separated else ())
+
+
+def _can_be_reached(path: str) -> bool:
+    """Whether everybody may walk the folders to it."""
+    above = os.path.dirname(os.path.realpath(path))
+    while os.stat(above).st_mode & 0o001:
+        if above == "/":
+            return True
+        above = os.path.dirname(above)
+    return False
+
+
+def _build(spec: dict[str, Any], path: str, identity: supervisor.Identity) -> None:
+    """Furnish the folder, and let the specification say where everything is."""
+    user = _NOBODY if identity.separated else os.geteuid()
+    spec["rules"] = folder.furnish(spec, path, user if identity.separated else None)
+    spec["identities"] = {source: who for source, _, who in spec["files"] if who is not None}
+    spec["prefix"] = path
+    spec["argument"] = folder.translated(spec["argument"], folder.places(spec), path)
+    spec["package"] = path + spec["package"]
+    spec["sys_path"] = [
+        path + each if each.startswith("/runtime/") else each for each in spec["sys_path"]
+    ]
+    spec["tasks"] = _tasks_of(user)
+
+
+def _tasks_of(user: int) -> int:
+    """How many tasks that user has now: RLIMIT_NPROC counts all of them."""
+    found = 0
+    for name in os.listdir(PROC):
+        if name.isdecimal():
+            with suppress(OSError):
+                if os.stat(f"{PROC}/{name}").st_uid == user:
+                    found += len(os.listdir(f"{PROC}/{name}/task"))
+    return found
+
+
+class Tree(Inside):
+    """The processes below the supervisor, whatever sessions and parents they made themselves."""
+
+    def __init__(self, spec: dict[str, Any], path: str, launcher: int) -> None:
+        self.lifelines = {launcher: "the room's first process died"}
+        self._path = path
+        self._limits = spec["limits"]
+        self._paths = folder.Paths(spec, path)
+        self._next = 0.0
+        self._unnamed = 0
+
+    def others(self) -> list[int]:
+        return descendants(os.getpid())
+
+    def sockets(self, others: Iterable[int]) -> int:
+        found = {name for pid in others for _, name in _open_files(pid)}
+        return sum(name.startswith("socket:") for name in found)
+
+    def excess(self, others: Iterable[int]) -> str | None:
+        """The scratch folder is on the host's disk, and no file system of its own bounds it."""
+        sizes, names = folder.size(self._path)
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _CLOSER_LOOK_S
+            self._unnamed = self._held_without_name(others)
+        if sum(sizes.values()) + self._unnamed > self._limits["scratch"]:
+            return f"disk limit: its scratch folder holds more than {self._limits['scratch'] >> 20} MiB"
+        if names > self._limits["scratch_files"]:
+            return f"disk limit: its scratch folder holds more than {self._limits['scratch_files']} files"
+        return None
+
+    def shown(self, path: str) -> str:
+        return self._paths.shown(path)
+
+    def end(self) -> None:
+        end_all(os.getpid())
+        if select.select([*self.lifelines], [], [], 0)[0]:  # nobody else is left to do it
+            folder.remove(self._path)
+
+    def _held_without_name(self, others: Iterable[int]) -> int:
+        """Bytes of scratch files that were removed but are still open, or mapped."""
+        sizes: dict[int, int] = {}
+        ours = os.fsencode(self._path) + b"/"
+        for pid in others:
+            for place, name in _open_files(pid):
+                if name.startswith(self._path) and name.endswith(" (deleted)"):
+                    with suppress(OSError):
+                        found = os.stat(place)
+                        sizes[found.st_ino] = found.st_blocks * 512
+            with suppress(OSError), open(f"{PROC}/{pid}/maps", "rb") as file:
+                for low, high, offset, inode, name in _MAPPED.findall(file.read()):
+                    if name.startswith(ours):
+                        last = int(offset, 16) + int(high, 16) - int(low, 16)
+                        sizes[int(inode)] = max(last, sizes.get(int(inode), 0))
+        return sum(sizes.values())
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below that one, parents before their children."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        children = _children(waiting.pop())
+        found += children
+        waiting += children
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """The children of each thread of a process (proc_tid_children(5))."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in os.listdir(f"{PROC}/{pid}/task"):
+            with (
+                suppress(FileNotFoundError, ProcessLookupError),
+                open(f"{PROC}/{pid}/task/{task}/children", "rb") as file,
+            ):
+                found += map(int, file.read().split())
+    return found
+
+
+def _open_files(pid: int) -> Iterator[tuple[str, str]]:
+    """(place in /proc, what it is) of each descriptor of a process."""
+    with suppress(OSError):
+        for number in os.listdir(f"{PROC}/{pid}/fd"):
+            place = f"{PROC}/{pid}/fd/{number}"
+            with suppress(OSError):
+                yield place, os.readlink(place)
+
+
+def _kill(pid: int, parents: set[int]) -> None:
+    """SIGKILL a process, unless its number has come to be somebody else's."""
+    with suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            with open(f"{PROC}/{pid}/stat", "rb") as file:
+                parent = int(file.read(1024).rpartition(b")")[2].split()[1])
+            if parent in parents:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except FileNotFoundError:
+            pass  # it was reaped meanwhile
+        finally:
+            os.close(pidfd)
+
+
+def end_all(pid: int) -> None:
+    """Kill every process below `pid`, which is this one, and reap them. Raises TimeoutError.
+
+    Nobody is reaped before all that were seen are killed: the dead still count for RLIMIT_NPROC, so
+    that what forks as fast as it can soon cannot."""
+    deadline = time.monotonic() + _END_S
+    while True:
+        seen = descendants(pid)
+        for each in seen:
+            _kill(each, {pid, *seen})
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                continue
+            if time.monotonic() > deadline:
+                raise TimeoutError("not every process inside could be killed")
+            time.sleep(0.001)
+            continue
+        return
