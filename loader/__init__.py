@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SandboxError,
         UsageError,
     )
+    from safe_load.guarding import from_pretrained, guard
     from safe_load.report import Report
     from safe_load.session import Session
 
@@ -44,6 +45,8 @@ __all__ = [
     "UsageError",
     "__version__",
     "clear",
+    "from_pretrained",
+    "guard",
     "load",
     "load_file",
     "scan",
@@ -59,6 +62,7 @@ _HOMES = {
         "SandboxError",
         "UsageError",
     ),
+    "safe_load.guarding": ("from_pretrained", "guard"),
     "safe_load.report": ("Report",),
     "safe_load.session": ("Session",),
 }

@@ -44,6 +44,7 @@ def policy(options: Options, profile: Profile, index: SourceIndex) -> dict[str, 
             "fail_on": options.fail_on or profile.fail_on,
             "backend": options.backend,
             "runtime": options.runtime,
+            "choice": (options.variant, options.use_safetensors),
         },
     }
 

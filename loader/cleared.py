@@ -102,7 +102,7 @@ def clear(
     profile = rooms.profile_of(options)
     vault = Vault(home())
     tell = progress or (lambda _: None)
-    stock, known = _known(source, vault, trust=not verify, tell=tell)
+    stock, known = _known(source, options, vault, trust=not verify, tell=tell)
     digests = {place: digest for place, (_, digest) in known.items()}
     key = clearance.key(stock, digests, clearance.policy(options, profile, vault.sources))
     fresh = False
@@ -124,10 +124,10 @@ _KnownFiles = dict[Path, tuple["Signature", str]]
 
 
 def _known(
-    source: str, vault: Vault, *, trust: bool, tell: Watcher
+    source: str, options: Options, vault: Vault, *, trust: bool, tell: Watcher
 ) -> tuple[Inventory, _KnownFiles]:
     tell(Progress("inventory", "start"))
-    stock = inventory.take(source)
+    stock = inventory.take(source, options=options)
     total = sum(entry.size for entry in stock.entries)
     done = 0
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from safe_load.errors import NotLoadable
 from safe_load.formats.escape import visible
 from safe_load.json_strict import Malformed, parse
+from safe_load.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,10 +104,16 @@ class _Findings:
     leaves: list[str] = field(default_factory=list)
 
 
-def take(source: str, place: Path | None = None, only: frozenset[str] | None = None) -> Inventory:
+def take(
+    source: str,
+    place: Path | None = None,
+    only: frozenset[str] | None = None,
+    options: Options | None = None,
+) -> Inventory:
     """List the source's files. place: where it is, when `source` is no path; only: the files that
-    count, for a folder that holds others. Raises NotLoadable when it cannot be opened as a model:
-    special files, links that lead out of it, no model in it."""
+    count, for a folder that holds others; options: those that say which weights are meant. Raises
+    NotLoadable when it cannot be opened as a model: special files, links that lead out of it, no
+    model in it."""
     path = place or Path(source)
     try:
         status = path.stat()
@@ -116,7 +123,7 @@ def take(source: str, place: Path | None = None, only: frozenset[str] | None = N
     except OSError as error:
         raise NotLoadable(f"{source} cannot be opened: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
-        return _folder(source, path, only)
+        return _folder(source, path, only, options or Options())
     place = Path(os.path.realpath(path))
     _check(source, place, status)
     name = path.name
@@ -143,7 +150,7 @@ _SPECIAL = {
 }
 
 
-def _folder(source: str, path: Path, only: frozenset[str] | None) -> Inventory:
+def _folder(source: str, path: Path, only: frozenset[str] | None, options: Options) -> Inventory:
     root = Path(os.path.realpath(path))
     try:
         found = dict(_walk(source, root, only))
@@ -152,17 +159,29 @@ def _folder(source: str, path: Path, only: frozenset[str] | None) -> Inventory:
             f"{visible(str(error.filename))} cannot be read: permission denied"
         ) from error
     findings = _Findings()
-    roles = _roles(source, found, findings)
+    roles = _roles(source, found, findings, options)
     entries = [
         Entry(name, place, size, identity, *roles.get(name, _unnamed(name)))
         for name, (place, size, identity) in sorted(found.items())
     ]
     if not any(entry.role == "weights" for entry in entries):
+        _require_chosen(source, options, entries)
         raise NotLoadable(
             f"{source} holds no model: none of its {len(entries)} files is one of weights "
             "(.safetensors, .bin, .pt, .pth, .ckpt, .pkl)"
         )
     return Inventory(source, True, tuple(entries), tuple(findings.notes), tuple(findings.leaves))
+
+
+def _require_chosen(source: str, options: Options, entries: list[Entry]) -> None:
+    """Raise NotLoadable if there are weights, but not those that were asked for."""
+    if not any(entry.role == "pickle" for entry in entries):
+        return
+    asked = [f"of the variant {options.variant!r}"] if options.variant else []
+    asked += ["in safetensors"] if options.use_safetensors else []
+    asked += ["in anything but safetensors"] if options.use_safetensors is False else []
+    if asked:
+        raise NotLoadable(f"{source} holds no weights {' and '.join(asked)}")
 
 
 def _unnamed(name: str) -> tuple[Role, None]:
@@ -229,7 +248,7 @@ def _resolve(source: str, name: str, link: Path, root: Path, stores: tuple[Path,
 
 
 def _roles(
-    source: str, found: dict[str, _Found], findings: _Findings
+    source: str, found: dict[str, _Found], findings: _Findings, options: Options
 ) -> dict[str, tuple[Role, str | None]]:
     """What part each file plays, folder by folder; a file that is not named here is "other"."""
     roles: dict[str, tuple[Role, str | None]] = {}
@@ -239,8 +258,8 @@ def _roles(
         folders.setdefault(folder, []).append(name)
     for folder, names in folders.items():
         prefix = f"{folder}/" if folder else ""
-        shards = _indexed(source, prefix, found, findings)
-        for name, part in _parts(names, shards).items():
+        shards = _indexed(source, prefix, found, findings, options)
+        for name, part in _parts(names, shards, options).items():
             role, export = part
             roles[prefix + name] = (role, prefix + export if export else None)
     taken: dict[str, str] = {}
@@ -257,7 +276,9 @@ def _roles(
     return roles
 
 
-def _parts(names: list[str], shards: set[str]) -> dict[str, tuple[Role, str | None]]:
+def _parts(
+    names: list[str], shards: set[str], options: Options
+) -> dict[str, tuple[Role, str | None]]:
     """The files of one folder that hold weights or pickles. As in transformers, safetensors come
     before pickles and whole files before shards; what comes second is opened but not exported."""
     parts: dict[str, tuple[Role, str | None]] = {}
@@ -270,13 +291,20 @@ def _parts(names: list[str], shards: set[str]) -> dict[str, tuple[Role, str | No
             continue
         match = _SHARD.fullmatch(name)
         base = match[1] if match else name.rpartition(".")[0]
+        if options.variant:
+            base, _, variant = base.rpartition(".")
+            base = base if variant == options.variant else ""
         if base in _CANONICAL and (match is None or name in shards):
             first.setdefault(_CANONICAL[base], []).append(name)
-    if not first:
+    if not first and options.variant is None:
         loose = [name for name in parts if not _COMPANION.fullmatch(name)]
         return parts | {name: ("weights", f"{_stem(name)}.safetensors") for name in loose}
     for base, members in first.items():
-        chosen = [name for name in members if name.endswith(".safetensors")] or members
+        chosen = [name for name in members if name.endswith(".safetensors")]
+        if options.use_safetensors is False:
+            chosen = [name for name in members if name not in chosen]
+        elif options.use_safetensors is None:
+            chosen = chosen or members
         whole = [name for name in chosen if not _SHARD.fullmatch(name)]
         for name in whole[:1] or chosen:
             match = _SHARD.fullmatch(name)
@@ -287,12 +315,15 @@ def _parts(names: list[str], shards: set[str]) -> dict[str, tuple[Role, str | No
     return parts
 
 
-def _indexed(source: str, prefix: str, found: dict[str, _Found], findings: _Findings) -> set[str]:
+def _indexed(
+    source: str, prefix: str, found: dict[str, _Found], findings: _Findings, options: Options
+) -> set[str]:
     """The shards that the indexes of one folder name. Raises NotLoadable for one that is missing."""
     shards: set[str] = set()
+    variant = f".{options.variant}" if options.variant else ""
     for base in _CANONICAL:
         for extension in ("safetensors", "bin"):
-            name = f"{prefix}{base}.{extension}.index.json"
+            name = f"{prefix}{base}.{extension}.index{variant}.json"
             if name not in found:
                 continue
             for shard in sorted(read_index(source, name, *found[name][:2])):

@@ -26,6 +26,9 @@ class Options:
     image: its image, "safe-load:VERSION" when None.
     timeout: seconds. memory: bytes. hash: whether the report holds the SHA-256 of the source files. record: "standard", or "full" to
     write every call that can be notified to the file `trace`, one line of JSON each.
+
+    variant, use_safetensors: which of a folder's weights are meant, as from_pretrained of
+    transformers has it; the export holds them under their plain names.
     """
 
     profile: str = "strict"
@@ -40,6 +43,8 @@ class Options:
     record: str = "standard"
     trace: Path | None = None
     image: str | None = None
+    variant: str | None = None
+    use_safetensors: bool | None = None
 
 
 @dataclass(frozen=True)

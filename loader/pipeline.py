@@ -114,10 +114,10 @@ def _inventory(case: _Case) -> Inventory:
             )
     with case.stage("inventory"):
         if snapshot is None:
-            return inventory.take(case.source)
+            return inventory.take(case.source, options=case.options)
         case.revision = snapshot.commit
         case.notes += snapshot.notes
-        return inventory.take(case.source, snapshot.path, snapshot.files)
+        return inventory.take(case.source, snapshot.path, snapshot.files, case.options)
 
 
 def _judge(

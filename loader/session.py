@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from safe_load import pipeline, rooms
@@ -70,11 +71,12 @@ class Session:
         refresh: bool = False,
         verify: bool = False,
         progress: Callable[[Progress], None] | None = None,
+        **choice: Any,
     ) -> Path:
-        """As safe_load.clear."""
+        """As safe_load.clear. choice: of the options, those that say which files are meant."""
         return cleared(
             source,
-            self._options,
+            replace(self._options, **choice),
             refresh=refresh,
             verify=verify,
             progress=progress,

@@ -1,0 +1,214 @@
+"""One from_pretrained by way of the sandbox: the source is cleared, and the library reads the copy.
+
+Zone: the caller's process, beside the controller. What is imported from transformers here is what
+the caller has imported, and it is only shown cleared folders.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from safe_load.errors import NotLoadable, UsageError
+from safe_load.formats.escape import visible
+from safe_load.patches import Patch
+
+#: Arguments that say which files are meant. They are used up when the folder is chosen and cleared.
+_PLACE = (
+    "subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download", "proxies",
+)  # fmt: skip
+_CHOICE = ("variant", "use_safetensors")
+_USED_UP = ("code_revision", "use_auth_token", "resume_download", "mirror", "_commit_hash")
+#: What no argument may ask for, and what to do instead.
+_REFUSED = {
+    "trust_remote_code": "runs Python code that the model brings, which safe-load never does",
+    "gguf_file": "names a GGUF file, which safe-load does not read yet",
+    "from_tf": "asks for TensorFlow weights, which safe-load does not read",
+    "from_flax": "asks for Flax weights, which safe-load does not read",
+}
+
+Clear = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What calls are led through. clear: gives the cleared folder of a source and its options."""
+
+    clear: Clear
+
+
+#: The folders that stock code is reading in this context: they are cleared already.
+_reading: ContextVar[tuple[str, ...]] = ContextVar("safe_load_reading", default=())
+
+
+def patches(scope: Callable[[], Scope | None]) -> Iterator[Patch]:
+    """A patch for each from_pretrained of transformers that reads files by itself.
+
+    scope: what calls go through at the time of the call; None: none, they are left alone.
+    """
+    for owner in _owners():
+        method = vars(owner)["from_pretrained"]
+        yield Patch(owner, "from_pretrained", classmethod(_routed(method.__func__, scope)))
+
+
+def _owners() -> list[type]:
+    """The classes of transformers that define from_pretrained themselves, as far as loaded."""
+    import transformers as stock  # noqa: PLC0415 - only who loads models pays for it
+    from transformers.models.auto import auto_factory, configuration_auto  # noqa: PLC0415
+
+    backbones = auto_factory._BaseAutoBackboneClass
+    pending: list[type] = [
+        stock.PreTrainedModel,
+        stock.PreTrainedConfig,
+        stock.GenerationConfig,
+        stock.PreTrainedTokenizerBase,
+        stock.FeatureExtractionMixin,
+        stock.ImageProcessingMixin,
+        stock.BaseVideoProcessor,
+        stock.ProcessorMixin,
+        auto_factory._BaseAutoModelClass,
+        configuration_auto.AutoConfig,
+        stock.AutoTokenizer,
+        stock.AutoProcessor,
+        stock.AutoImageProcessor,
+        stock.AutoFeatureExtractor,
+        stock.AutoVideoProcessor,
+    ]
+    owners: dict[type, None] = {}
+    while pending:
+        owner = pending.pop()
+        pending += type.__subclasses__(owner)
+        own = isinstance(vars(owner).get("from_pretrained"), classmethod)
+        # A backbone asks the hub whether it knows the name as it was given, and then its base class.
+        # Classes of others may mean something else by it; when they read, they call one of these.
+        if own and owner is not backbones and owner.__module__.startswith("transformers."):
+            owners[owner] = None
+    return list(owners)
+
+
+def _routed(original: Callable[..., Any], scope: Callable[[], Scope | None]) -> Callable[..., Any]:
+    name_of_source = _first_parameter(original)
+
+    @wraps(original)
+    def from_pretrained(cls: type, *args: Any, **kwargs: Any) -> Any:
+        through = scope()
+        if through is None:
+            return original(cls, *args, **kwargs)
+        if args:
+            source, args = args[0], args[1:]
+        else:
+            source = kwargs.pop(name_of_source, None)
+
+        def read(place: object, **kwargs: Any) -> Any:
+            return original(cls, place, *args, **kwargs)
+
+        return _load(cls, read, through, source, kwargs)
+
+    return from_pretrained
+
+
+def _first_parameter(method: Callable[..., Any]) -> str:
+    """What the source is called when it is named. The auto classes hide it in their *model_args."""
+    first = list(inspect.signature(method).parameters.values())[1]
+    positional = first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return first.name if positional else "pretrained_model_name_or_path"
+
+
+def _load(
+    cls: type, read: Callable[..., Any], through: Scope, source: object, kwargs: dict[str, Any]
+) -> Any:
+    if not isinstance(source, (str, os.PathLike)) or os.fspath(source) in _reading.get():
+        return read(source, **kwargs)
+    refuse(kwargs)
+    asked = str(os.fspath(source))
+    where = {name: kwargs.pop(name) for name in _PLACE if name in kwargs}
+    choice = {name: kwargs.pop(name) for name in _CHOICE if kwargs.get(name) not in (None, "")}
+    for name in (*_CHOICE, *_USED_UP):
+        kwargs.pop(name, None)
+    if isinstance(kwargs.get("config"), (str, os.PathLike)):
+        kwargs["config"] = _cleared(through, str(os.fspath(kwargs["config"])), where, {})
+    if any(base.__module__.startswith("transformers.models.auto.") for base in cls.__mro__):
+        kwargs["trust_remote_code"] = False  # not even asked on the terminal
+    place = _cleared(through, asked, where, choice)
+    try:
+        with _read_freely(place, kwargs.get("config")):
+            result = read(place, **kwargs)
+    except (OSError, ValueError) as error:
+        error.args = tuple(_named(part, place, asked) for part in error.args)
+        raise
+    _rename(result, place, asked)
+    return result
+
+
+def refuse(kwargs: Mapping[str, Any]) -> None:
+    """Raise UsageError for an argument that asks for what must not be."""
+    for name, reason in _REFUSED.items():
+        if kwargs.get(name):
+            raise UsageError(f"{name}={kwargs[name]!r} {reason}; leave it out.")
+
+
+def _cleared(
+    through: Scope, source: str, where: Mapping[str, Any], choice: Mapping[str, Any]
+) -> str:
+    """The cleared folder of a source, or the file in it that stands for a source that is a file."""
+    if source in _reading.get():
+        return source
+    if not os.path.lexists(source):
+        raise NotLoadable(f"{visible(source)} does not exist, and is not opened from a hub yet")
+    path = Path(source, where.get("subfolder") or "")
+    if path.is_file() and path.suffix == ".json":
+        # A configuration by its own name: what may be read of it is in its folder's copy.
+        return str(through.clear(str(path.parent), **choice) / path.name)
+    folder = through.clear(str(path), **choice)
+    if (path / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise UsageError(
+            f"{visible(source)} is an adapter, and the model that it names is not fetched unasked: "
+            "load that model by its own name, and then the adapter with peft."
+        )
+    if path.is_file():
+        return str(next(folder.glob("*.safetensors")))
+    return str(folder)
+
+
+@contextmanager
+def _read_freely(*places: object) -> Iterator[None]:
+    """Let stock code read these folders, and what it calls in turn."""
+    token = _reading.set((*_reading.get(), *(place for place in places if isinstance(place, str))))
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def _named(part: object, place: str, asked: str) -> object:
+    return part.replace(place, asked) if isinstance(part, str) else part
+
+
+def _rename(result: object, place: str, asked: str) -> None:
+    """Make what was loaded call itself what it was asked for by, as stock does. A cleared copy's path
+    would end in model cards and adapters, and lead nowhere when the copy is gone."""
+    pending = list(result) if isinstance(result, tuple) else [result]
+    seen: set[int] = set()
+    while pending:
+        item = pending.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if callable(modules := getattr(item, "modules", None)):
+            pending += modules()
+        names = getattr(item, "__dict__", {})
+        for name in ("name_or_path", "_name_or_path"):
+            if names.get(name) == place:
+                setattr(item, name, asked)
+        for part in names.values():
+            if isinstance(part, dict) and part.get("name_or_path") == place:
+                part["name_or_path"] = asked
+            elif hasattr(type(part), "from_pretrained"):
+                pending.append(part)
