@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,15 +58,17 @@ def key(stock: Inventory, digests: Mapping[Path, str], policy: Mapping[str, Any]
     return hashlib.sha256(msgspec.json.encode(stated, order="sorted")).hexdigest()
 
 
+@cache
 def _code(index: SourceIndex) -> str:
-    """A digest of this package's own files: what a version number says only of a release."""
+    """A digest of this package's own files: what a version number says only of a release. Taken once:
+    this process goes on with what it has loaded."""
     files = [
         Path(folder, name)
         for folder, _, names in os.walk(_PACKAGE)
         for name in names
         if name.endswith(_CODE)
     ]
-    places = {file: file.resolve() for file in files}
+    places = {file: file.resolve() if file.is_symlink() else file for file in files}
     known = index.digests(str(_PACKAGE), set(places.values()))
     lines = sorted(
         f"{file.relative_to(_PACKAGE)} {known[place][1]}" for file, place in places.items()

@@ -23,8 +23,14 @@ from safe_load.options import BACKENDS, DEPTHS, FAIL_ON, RECORDS, Options
 from safe_load.profiles.units import parse_seconds, parse_size
 
 PREFIX = "SAFE_LOAD_"
-#: Variables that are no settings: where the pyproject.toml is, and whether a traceback is shown.
-OTHER_VARIABLES = ("SAFE_LOAD_CONFIG", "SAFE_LOAD_DEBUG")
+#: Variables that are no settings of one run: where the pyproject.toml is, whether a traceback is
+#: shown, where cleared models are kept, and how much room they may take.
+OTHER_VARIABLES = (
+    "SAFE_LOAD_CONFIG",
+    "SAFE_LOAD_DEBUG",
+    "SAFE_LOAD_HOME",
+    "SAFE_LOAD_CACHE_SIZE",
+)
 _LARGEST_CONFIG = 1 << 20  # bytes
 
 Parser = Callable[[object], Any]

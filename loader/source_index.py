@@ -13,6 +13,7 @@ import hashlib
 import os
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -55,12 +56,12 @@ class _Known(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     sha256: str
 
 
+@dataclass(frozen=True)
 class SourceIndex:
     """What was hashed before, one small file for each source, in a folder that only its owner may
     write to."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
 
     def digests(
         self,
@@ -73,7 +74,7 @@ class SourceIndex:
         """The signature and SHA-256 of each file of one source. trust: whether to believe what was
         hashed before. progress: as for `hashing.sha256_files`. Raises NotLoadable for what cannot
         be read, or changes meanwhile."""
-        record = self._folder / f"{hashlib.sha256(os.fsencode(source)).hexdigest()}.json"
+        record = self.folder / f"{hashlib.sha256(os.fsencode(source)).hexdigest()}.json"
         known = _read(record) if trust else {}
         started = time.time()
         found = {place: signature(place) for place in places}
@@ -116,7 +117,7 @@ class SourceIndex:
 
     def prune(self, keep: int) -> None:
         """Forget all but the `keep` sources that were hashed last."""
-        with os.scandir(self._folder) as entries:
+        with os.scandir(self.folder) as entries:
             aged = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
         for _, path in aged[: max(0, len(aged) - keep)]:
             with suppress(OSError):

@@ -193,7 +193,7 @@ class Vault:
         for key in self._keys(self._seals):
             seal = self._seal(key)
             with suppress(OSError):
-                if seal is not None and self.place(key).is_dir():
+                if seal is not None and os.path.lexists(self.place(key)):
                     used = self._seal_of(key).stat().st_mtime
                     found.append(Entry(self.place(key), seal, used, self._busy(key)))
         return sorted(found, key=lambda entry: -entry.used)
@@ -299,6 +299,8 @@ class Vault:
 
     def _problems(self, seal: Seal) -> list[str]:
         path = self.place(seal.key)
+        if path.is_symlink() or not path.is_dir():
+            return ["it is not a folder"]
         try:
             found = sha256_files([path / manifest.NAME])[path / manifest.NAME]
             if found != seal.manifest:

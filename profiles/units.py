@@ -1,11 +1,11 @@
-"""Sizes and times as people write them: 8GiB, 512M, 90s, 5m."""
+"""Sizes and times as people write them: 8GiB, 512M, 90s, 5m, 30d."""
 
 from __future__ import annotations
 
 import re
 
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_TIMES = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIMES = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_size(text: str) -> int:
@@ -17,8 +17,8 @@ def parse_size(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds in "90", "90s", "5m" or "1h". Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smh]?)", text.strip().lower())
+    """Seconds in "90", "90s", "5m", "1h" or "30d". Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd]?)", text.strip().lower())
     if match is None or float(match[1]) == 0:
         raise ValueError(f"{text!r} is not a time; write e.g. 90, 90s or 5m")
     return float(match[1]) * _TIMES[match[2]]

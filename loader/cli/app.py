@@ -213,6 +213,49 @@ def profiles(action: str, name: str | None, format_: str, no_color: bool) -> int
     return show.profile(name, as_json=format_ == "json", color=_color(no_color))
 
 
+@app.group()
+def cache() -> None:
+    """What is kept of models that were cleared: `list`, `verify` and `prune` it."""
+
+
+@cache.command("list")
+@_AS_JSON
+@click.option("--no-color", is_flag=True)
+def cache_list(format_: str, no_color: bool) -> int:
+    """List the cleared models, the one used last first."""
+    from safe_load.cli import cache  # noqa: PLC0415
+
+    return cache.listing(as_json=format_ == "json", color=_color(no_color))
+
+
+@cache.command("verify")
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option(
+    "--remove", is_flag=True, help="Remove what was changed; the next load makes it anew."
+)
+@click.option("--no-color", is_flag=True)
+def cache_verify(keys: tuple[str, ...], remove: bool, no_color: bool) -> int:
+    """Hash all cleared models, or those whose KEY begins so, and name what was changed."""
+    from safe_load.cli import cache  # noqa: PLC0415
+
+    return cache.verify(keys, remove=remove, color=_color(no_color))
+
+
+@cache.command("prune")
+@click.option(
+    "--max-size",
+    metavar="SIZE",
+    help="Remove what was used longest ago until SIZE is left: 20GB, 0.",
+)
+@click.option("--older-than", metavar="TIME", help="Remove what was not used for TIME: 30d, 12h.")
+@click.option("--no-color", is_flag=True)
+def cache_prune(max_size: str | None, older_than: str | None, no_color: bool) -> int:
+    """Make room; never takes what is in use. With no bound given, SAFE_LOAD_CACHE_SIZE (100GiB)."""
+    from safe_load.cli import cache  # noqa: PLC0415
+
+    return cache.prune(max_size, older_than, color=_color(no_color))
+
+
 def _color(no_color: bool) -> bool | None:
     return False if no_color else None
 

@@ -38,7 +38,7 @@ def doctor(*, as_json: bool, color: bool | None) -> int:
 
 
 def _diagnosis(diagnosis: Diagnosis, color: bool | None) -> bytes:
-    page = _Page(color)
+    page = Page(color)
     if diagnosis.tier:
         page.line(
             f"✓ tier {diagnosis.tier}: {_TIERS.get(diagnosis.tier, '')}".rstrip(": "), "bold green"
@@ -62,7 +62,7 @@ def profile_list(*, as_json: bool, color: bool | None) -> int:
     if as_json:
         terminal.write(dump([{"name": p.name, "description": p.description} for p in loaded]))
         return 0
-    page = _Page(color)
+    page = Page(color)
     page.table([(Text(visible(p.name), "bold"), p.description) for p in loaded])
     terminal.write(page.data())
     return 0
@@ -74,7 +74,7 @@ def profile(name: str, *, as_json: bool, color: bool | None) -> int:
     if as_json:
         terminal.write(dump(values))
         return 0
-    page = _Page(color)
+    page = Page(color)
     page.line(f"{values.pop('name')}: {values.pop('description')}", "bold")
     page.table([(Text(visible(key), "cyan"), value) for key, value in _flat(values)])
     terminal.write(page.data())
@@ -104,13 +104,13 @@ def verify(folder: str, *, quiet: bool, color: bool | None) -> int:
 
     result = check(Path(folder))
     if result.problems:
-        page = _Page(color)
+        page = Page(color)
         page.line(f"✗ {folder}: {plural(len(result.problems), 'problem')}", "bold red")
         page.table([(Text("·"), problem) for problem in result.problems])
         terminal.write(page.data())
         return 1
     if not quiet:
-        page = _Page(color)
+        page = Page(color)
         page.line(
             f"✓ {folder}: {plural(len(result.manifest.files), 'file')} as the manifest says",
             "bold green",
@@ -119,7 +119,7 @@ def verify(folder: str, *, quiet: bool, color: bool | None) -> int:
     return 0
 
 
-class _Page:
+class Page:
     """Lines and tables for the terminal; strings in them are made visible."""
 
     def __init__(self, color: bool | None) -> None:
