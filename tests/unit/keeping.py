@@ -1,0 +1,111 @@
+"""A load that opens no room: it clears a folder of safetensors by copying it, through the real export.
+What the vault makes of it does not depend on how it was cleared. As a program, it clears its
+arguments and says how that went, one line each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from safe_load import cleared, manifest
+from safe_load.clearing import REPORT
+from safe_load.export import Staging
+from safe_load.hashing import sha256_files
+from safe_load.inventory import take
+from safe_load.options import Options
+from safe_load.report import (
+    Export,
+    ExportedFile,
+    FileInfo,
+    Report,
+    SandboxInfo,
+    Source,
+    Tool,
+    encode,
+)
+from safetensors.numpy import save
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TOOL = Tool("safe-load", "0")
+
+
+def make_model(folder: Path, value: int = 1, *, size: int = 1000) -> Path:
+    """A folder with weights of this value: so many float32."""
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.safetensors").write_bytes(save({"w": np.full(size, value, "f4")}))
+    return folder
+
+
+@dataclass
+class Loader:
+    """pause: seconds after each of a load's steps; between: called when all was read; loads: how
+    many there were."""
+
+    pause: float = 0.0
+    between: Callable[[], None] = lambda: None
+    loads: int = 0
+
+    def __call__(self, source: str, target: Path, options: Options) -> Report:
+        self.loads += 1
+        stock = take(source)
+        digests = sha256_files(entry.place for entry in stock.entries)
+        report = Report(
+            tool=TOOL,
+            source=Source(source),
+            started=datetime.now(UTC).isoformat(),
+            duration_s=0.1,
+            verdict="clean",
+            outcome="ok",
+            sandbox=SandboxInfo("native", None, "A", options.profile),
+            files=[
+                FileInfo(entry.path, entry.size, digests[entry.place], "safetensors")
+                for entry in stock.entries
+            ],
+            export=Export(str(target)),
+        )
+        with Staging.create(target) as staging:
+            for entry in stock.weights:
+                staging.write(str(entry.export), entry.place.read_bytes())
+                time.sleep(self.pause)
+            staging.write(REPORT, encode(report))
+            time.sleep(self.pause)
+            self.between()
+            files = staging.publish(lambda entries: _manifest(source, entries))
+        time.sleep(self.pause)
+        exported = [ExportedFile(file.path, file.size, file.sha256) for file in files]
+        return Report(
+            **{
+                name: getattr(report, name) for name in report.__struct_fields__ if name != "export"
+            },
+            export=Export(str(target), exported),
+        )
+
+
+def _manifest(source: str, entries: list[manifest.FileEntry]) -> bytes:
+    return manifest.encode(
+        manifest.Manifest(
+            tool=TOOL, policy="p", source=Source(source), sources=[], files=entries, created="now"
+        )
+    )
+
+
+def main() -> None:
+    pause, refresh, stay, *sources = sys.argv[1:]
+    print("ready", flush=True)
+    for source in sources:
+        loader = Loader(pause=float(pause))
+        done = cleared.clear(source, Options(), loader, refresh=refresh == "refresh")
+        print(loader.loads, done.path, flush=True)
+    time.sleep(float(stay))
+
+
+if __name__ == "__main__":
+    main()
