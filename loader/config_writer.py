@@ -129,7 +129,7 @@ class Writer:
                 kept[key] = self._plain_dict(value, f"{location}.", text=False)
             elif key not in keys:
                 if value not in (None, [], {}, ""):
-                    self.drop(location, "unknown to the class that reads it")
+                    self.drop(location, "is unknown to the class that reads it")
             elif value is None:
                 kept[key] = None
             else:

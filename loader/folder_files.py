@@ -58,7 +58,7 @@ def rewrite(stock: Inventory, converted: Mapping[str, Mapping[str, bytes]]) -> R
         if left < 0:
             out.notes.append(f"{folder}/: what lies beside the weights is more than is read")
             break
-        _Folder(folder, entries, modules, out).rewrite(converted.get(folder, {}))
+        _Folder(folder, entries, modules, out).rewrite(converted.get(folder))
     _add(_sentence(folders, modules), "", out)
     if _PIPELINE in folders.get("", {}):
         out.notes.append(
@@ -134,7 +134,7 @@ class _Folder:
         self._modules = modules
         self._out = out
 
-    def rewrite(self, converted: Mapping[str, bytes]) -> None:
+    def rewrite(self, converted: Mapping[str, bytes] | None) -> None:
         self._config()
         self._take(
             tokenizer_files.reemit(self._some(tokenizer_files.is_part), self._shown, converted)

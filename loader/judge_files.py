@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
-from safe_load import chat_templates, naming
+from safe_load import chat_templates, naming, tokenizer_files
 from safe_load.formats.escape import visible
 from safe_load.judge import finding
 from safe_load.profiles import rules
@@ -110,8 +110,13 @@ def _of_file(file: ExtractedFile) -> Iterator[Finding]:
             file.reason or f"{visible(file.name)} unpacks to more than its bound",
             file.name,
         )
-    elif file.status == "not_loadable" and file.reason:
+    elif file.status == "not_loadable" and file.reason and not _is_vocabulary(file):
         yield finding("SL602", file.reason, file.name)
+
+
+def _is_vocabulary(file: ExtractedFile) -> bool:
+    """Whether it is a tokenizer's, which nobody reads weights from: it need not be a file of weights."""
+    return tokenizer_files.MODELS.fullmatch(file.name.rpartition("/")[2]) is not None
 
 
 def folder(inventory: Inventory, asks: Sequence[Ask]) -> list[Finding]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("auto", "native", "docker")
 DEPTHS = ("auto", "weights", "model", "run")
-Stage = Literal["fetch", "inventory", "wait", "extract", "detonate", "compare", "export"]
+Stage = Literal["fetch", "inventory", "wait", "extract", "detonate", "convert", "compare", "export"]
 RECORDS = ("standard", "full")
 FAIL_ON = ("low", "medium", "high", "critical", "never")
 

@@ -137,9 +137,14 @@ def _judge(
     if opened.detonation.status == "ok":
         accounted = [file.name for file in detonated.files]
         case.findings += judge.account([entry.path for entry in stock.loaded], accounted)
-    cleared = clearing.configuration(stock)
+    cleared = clearing.configuration(stock, opened.conversion.tokenizers)
     case.findings += judge_files.folder(stock, cleared.asks)
-    case.notes += [*stock.notes, *cleared.notes, *describing.notes(extracted, detonated)]
+    case.notes += [
+        *stock.notes,
+        *opened.conversion.notes,
+        *cleared.notes,
+        *describing.notes(extracted, detonated),
+    ]
     describing.require_loadable(stock, opened, extracted)
     return cleared
 

@@ -1,7 +1,8 @@
-"""The two rooms of one load: one reads the weights as data, the other does what a user would do.
+"""The rooms of one load: one reads the weights as data, the other does what a user would do, and a
+third makes tokenizers of what is not exported as it is, where there is such a thing.
 
 Zone: controller. They run side by side and share nothing: whatever the second room's worker turns
-into, it never meets the one that writes the weights. What comes back is typed and bounded by
+into, it never meets those that write what is let out. What comes back is typed and bounded by
 `inside` before anyone looks at it.
 """
 
@@ -12,11 +13,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 from safe_load import profiles
+from safe_load.conversion import Conversion, Converted
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError, UsageError
 from safe_load.inside import Detonated, Extracted, read_detonated, read_extracted
 from safe_load.judge import as_event
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 MODEL = "/model"
 _EXTRACT, _DETONATE = "safe_load.worker.extract:main", "safe_load.worker.detonate:main"
+_CONVERT = "safe_load.worker.convert_tokenizer:main"
 #: Bytes of each tensor that both rooms digest, so that a load which edits weights is seen.
 FINGERPRINT = 256 << 10
 #: What may be written for each byte that was read, and besides.
@@ -51,13 +54,20 @@ Timed = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Opened:
-    """How both rooms ended. digests: relative path -> SHA-256 of the source's files; late: why the
+    """How the rooms ended. conversion: the one for tokenizers, where it was needed; digests: relative path -> SHA-256 of the source's files; late: why the
     controller's own part, hashing and copying, did not come to its end."""
 
     extraction: RoomResult
     detonation: RoomResult
     digests: dict[str, str]
     late: SafeLoadError | None = None
+    conversion: Converted = field(default_factory=Converted)
+
+    @property
+    def rooms(self) -> tuple[RoomResult, ...]:
+        """All that there were."""
+        third = self.conversion.room
+        return (self.extraction, self.detonation, *([third] if third is not None else []))
 
     def results(self) -> tuple[Extracted, Detonated]:
         """What both workers said; empty where a room ended early. Raises SandboxError for what no
@@ -69,27 +79,25 @@ class Opened:
         return _extracted(self.extraction), detonated
 
     def recording(self, started: float, level: str) -> Recording:
-        """What was recorded in both rooms, in the order of time, t counted from `started`."""
-        rooms = (self.extraction, self.detonation)
+        """What was recorded in all rooms, in the order of time, t counted from `started`."""
         events = sorted(
-            (event for room in rooms for event in room.events), key=lambda event: event.t
+            (event for room in self.rooms for event in room.events), key=lambda event: event.t
         )
         counts: dict[str, SyscallCount] = {}
-        for room in rooms:
+        for room in self.rooms:
             for name, (allowed, denied) in sorted(room.syscalls.items()):
                 before = counts.get(name, SyscallCount())
                 counts[name] = SyscallCount(before.allowed + allowed, before.denied + denied)
         return Recording(
             level="full" if level == "full" else "standard",
-            complete=all(room.complete for room in rooms),
-            dropped=sum(room.dropped for room in rooms),
+            complete=all(room.complete for room in self.rooms),
+            dropped=sum(room.dropped for room in self.rooms),
             syscalls=counts,
             events=[as_event(event, started) for event in events],
         )
 
     def heard(self, started: float) -> list[Egress]:
-        """What the sinkholes of both rooms were told."""
-        rooms = (self.extraction, self.detonation)
+        """What the sinkholes of all rooms were told."""
         return [
             Egress(
                 t=round(max(0.0, said.t - started), 6),
@@ -100,17 +108,16 @@ class Opened:
                 payload_preview=said.preview,
                 payload_bytes=said.size,
             )
-            for room in rooms
+            for room in self.rooms
             for said in room.egress
         ]
 
     def resources(self) -> Resources:
-        """Both rooms ran at once, so their peaks add up to a bound."""
-        rooms = (self.extraction, self.detonation)
+        """The rooms ran at once, so their peaks add up to a bound."""
         return Resources(
-            peak_memory_bytes=sum(room.peak_memory for room in rooms),
-            cpu_s=round(sum(room.cpu_s for room in rooms), 3),
-            peak_processes=sum(room.peak_processes for room in rooms),
+            peak_memory_bytes=sum(room.peak_memory for room in self.rooms),
+            cpu_s=round(sum(room.cpu_s for room in self.rooms), 3),
+            peak_processes=sum(room.peak_processes for room in self.rooms),
         )
 
     def walls(self) -> list[WallState]:
@@ -130,7 +137,7 @@ class Opened:
             for doing, room in rooms:
                 if room.status == status:
                     return error(room.reason if status == "limit" else f"{doing}: {room.reason}")
-        return self.late
+        return self.conversion.trouble() or self.late
 
 
 def _extracted(result: RoomResult) -> Extracted:
@@ -190,7 +197,8 @@ def _furniture() -> Furniture:
     depth = "weights" if set(_NEEDED["model"]) & set(runtime.find(everything).missing) else "model"
     _require_installed(_NEEDED["weights"])
     needed = everything if depth == "model" else _NEEDED["weights"]
-    return Furniture((_DETONATE,), PRELOAD[depth], (*needed, *_WELCOME), light=(_EXTRACT,))
+    entries = (_DETONATE, _CONVERT) if depth == "model" else (_DETONATE,)
+    return Furniture(entries, PRELOAD[depth], (*needed, *_WELCOME), light=(_EXTRACT,))
 
 
 def depth_of(stock: Inventory, options: Options) -> str:
@@ -213,9 +221,10 @@ def open_model(
     tell: Callable[[Progress], None],
     trace: Callable[[bytes], None] | None,
 ) -> Opened:
-    """Run both rooms, and hash the source beside them. Returns when everything inside is dead."""
+    """Run the rooms, and hash the source beside them. Returns when everything inside is dead."""
     reading = extraction_job(stock, staging)
     trusting = detonation_job(stock, depth_of(stock, options), decoys, borrowed=backend.borrows)
+    conversion = Conversion.of(stock) if staging is not None else None
     meanwhile = Meanwhile(stock, tell, time.monotonic() + backend.profile.limits.timeout)
 
     def run(job: Job) -> RoomResult:
@@ -232,17 +241,23 @@ def open_model(
                 return result, error
             return result, None
 
-    with ThreadPoolExecutor(3, thread_name_prefix="room") as together:
+    def convert() -> Converted:
+        return conversion.read(run(conversion_job(conversion))) if conversion else Converted()
+
+    with ThreadPoolExecutor(4, thread_name_prefix="room") as together:
         try:
             hashing = together.submit(meanwhile.digests) if options.hash else None
             extracting = together.submit(read)
             detonating = together.submit(run, trusting)
+            converted = together.submit(convert).result()
             extraction, late = extracting.result()
             detonation = detonating.result()
+            digests: dict[str, str] = {}
             try:
-                return Opened(extraction, detonation, hashing.result() if hashing else {}, late)
+                digests = hashing.result() if hashing else {}
             except LimitHit as error:  # what was seen in the rooms is not lost for it
-                return Opened(extraction, detonation, {}, late or error)
+                late = late or error
+            return Opened(extraction, detonation, digests, late, converted)
         except BaseException:
             meanwhile.end()
             backend.stop()  # or leaving this block would wait for the rooms' time limits
@@ -308,6 +323,24 @@ def detonation_job(stock: Inventory, depth: str, decoys: Decoys, *, borrowed: bo
         files=_binds(stock.entries),
         planted=decoys.files,
         environment=decoys.environment,
+    )
+
+
+def conversion_job(conversion: Conversion) -> Job:
+    """Make a tokenizer.json of every tokenizer that is not exported as it is."""
+    from safe_load.worker.convert_tokenizer import PRELOAD  # noqa: PLC0415 - names of modules
+
+    needed = (*_NEEDED["weights"], *_NEEDED["model"])
+    _require_installed(needed)
+    return Job(
+        name="convert",
+        entry=_CONVERT,
+        argument={"folders": [f"{MODEL}/{folder}" for folder in conversion.folders]},
+        preload=PRELOAD,
+        distributions=(*needed, *_WELCOME),
+        files=_binds([entry for entries in conversion.folders.values() for entry in entries]),
+        outputs=conversion.outputs,
+        output_limit=conversion.limit,
     )
 
 

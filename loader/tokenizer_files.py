@@ -34,6 +34,8 @@ _MAX_TOKEN = 65_536
 _MAX_TOKENS = 1_000_000
 _TOKEN_KEYS = {"content": str, "single_word": bool, "lstrip": bool, "rstrip": bool,
                "normalized": bool, "special": bool, "__type": str}  # fmt: skip
+#: What transformers writes into each file for nobody, and what `_chosen` has followed.
+_SILENT = ("fast_tokenizer_files", "is_local", "local_files_only", "unk_id", "files_loaded")
 _LISTS = ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens")
 
 
@@ -56,10 +58,12 @@ def needs_conversion(names: Collection[str], models: Collection[str]) -> bool:
     )
 
 
-def reemit(files: Mapping[str, bytes], at: str, converted: Mapping[str, bytes]) -> Rewritten:
+def reemit(
+    files: Mapping[str, bytes], at: str, converted: Mapping[str, bytes] | None = None
+) -> Rewritten:
     """Write the tokenizer anew. files: those of one folder that `is_part` accepts; at: what stands
     before their names in messages; converted: a tokenizer.json and its configuration, made in a
-    room, which take the place of those that were there.
+    room, which take the place of all that were there; empty when that did not succeed.
 
     What is malformed is not raised but told: then no file of the tokenizer is among the result's.
     """
@@ -71,7 +75,7 @@ def reemit(files: Mapping[str, bytes], at: str, converted: Mapping[str, bytes]) 
                 out.asks += config_asks.find(_object(files, name, at), f"{at}{name}")
             except Malformed:
                 continue  # told below
-    whole = _Tokenizer({**files, **converted}, at, out)
+    whole = _Tokenizer(files if converted is None else converted, at, out)
     try:
         whole.write()
     except Malformed as error:
@@ -166,7 +170,7 @@ class _Tokenizer:
                     kept[key] = value
             elif self._is_special(key, value) or (key == "chat_control_tokens" and value):
                 kept[key] = self._tokens(value, location)
-            elif key != "fast_tokenizer_files":
+            elif key not in _SILENT:
                 plain[key] = value
         written = self._writer.config(plain, keys, f"{where}: ")
         return {key: (kept | written)[key] for key in config if key in kept or key in written}

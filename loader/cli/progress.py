@@ -22,6 +22,7 @@ _DOING = {
     "wait": "waiting for another process that clears it",
     "extract": "reading the weights as data",
     "detonate": "opening it inside the sandbox",
+    "convert": "converting the tokenizer",
     "compare": "comparing what loaded with the bytes",
     "export": "writing the cleared copy",
 }
