@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safe_load import pipeline
+from safe_load import hub, pipeline
 from safe_load.errors import LimitHit, NotLoadable, Rejected, SafeLoadError, SandboxError
 from safe_load.options import Options, Progress
 
@@ -97,7 +97,7 @@ def clear(
 
 
 def cleared(
-    source: Source,
+    source: Source | hub.Snapshot,
     options: Options,
     *,
     refresh: bool = False,
@@ -105,15 +105,20 @@ def cleared(
     progress: Watcher | None = None,
     backend: Backend | None = None,
 ) -> Cleared:
-    """As `clear`, with the report. backend: made for the same options' profile."""
+    """As `clear`, with the report. source: also what hub.fetch gave. backend: made for the same options' profile."""
     from safe_load import cleared as once  # noqa: PLC0415 - only who clears needs the vault
 
-    def open_it(name: str, target: Path, how: Options) -> Report:
-        report = pipeline.load(name, target, how, progress, backend=backend)
+    def open_it(found: str | hub.Snapshot, target: Path, how: Options) -> Report:
+        report = pipeline.load(found, target, how, progress, backend=backend)
         return exported(report, str(target)).report
 
     return once.clear(
-        os.fspath(source), options, open_it, refresh=refresh, verify=verify, progress=progress
+        source if isinstance(source, hub.Snapshot) else os.fspath(source),
+        options,
+        open_it,
+        refresh=refresh,
+        verify=verify,
+        progress=progress,
     )
 
 

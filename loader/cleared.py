@@ -11,28 +11,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from safe_load import clearance, inventory, rooms
+from safe_load import clearance, hub, inventory, rooms
 from safe_load.clearing import REPORT
 from safe_load.errors import NotLoadable, UsageError
 from safe_load.formats.escape import visible
 from safe_load.options import Options, Progress
 from safe_load.profiles.units import format_size, parse_size
-from safe_load.report import Report, decode
+from safe_load.report import Report, Source, decode
 from safe_load.source_index import require_unchanged
 from safe_load.vault import Seal, Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from safe_load.inventory import Inventory
     from safe_load.source_index import Signature
 
 Watcher = Callable[[Progress], None]
 #: Loads a source into a folder, as `pipeline.load` does; raises where nothing was exported.
-Load = Callable[[str, Path, Options], Report]
+Load = Callable[[str | hub.Snapshot, Path, Options], Report]
 
 #: Bytes that the vault may hold when SAFE_LOAD_CACHE_SIZE does not say.
 DEFAULT_SIZE = 100 << 30
@@ -42,11 +42,12 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Cleared:
-    """path: the cleared folder; fresh: whether it was made just now."""
+    """path: the cleared folder; fresh: whether it was made just now; source: what was asked for."""
 
     path: Path
     seal: Seal
     fresh: bool
+    source: Source
 
     @cached_property
     def report(self) -> Report:
@@ -55,7 +56,7 @@ class Cleared:
         if self.fresh:
             return report
         note = f"From the vault: cleared on {self.seal.created}, and not opened again."
-        return msgspec.structs.replace(report, notes=[note, *report.notes])
+        return msgspec.structs.replace(report, source=self.source, notes=[note, *report.notes])
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -78,7 +79,7 @@ def size_limit(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def clear(
-    source: str,
+    source: str | hub.Snapshot,
     options: Options,
     load: Load,
     *,
@@ -102,6 +103,9 @@ def clear(
     profile = rooms.profile_of(options)
     vault = Vault(home())
     tell = progress or (lambda _: None)
+    if isinstance(source, str) and hub.is_name(source):
+        choice = {"variant": options.variant, "use_safetensors": options.use_safetensors}
+        source = fetch(hub.parse(source), vault, trust=not verify, tell=tell, **choice)
     stock, known = _known(source, options, vault, trust=not verify, tell=tell)
     digests = {place: digest for place, (_, digest) in known.items()}
     key = clearance.key(stock, digests, clearance.policy(options, profile, vault.sources))
@@ -113,21 +117,49 @@ def clear(
             # It may have been made while we waited.
             if refresh or vault.use(key) is None:
                 vault.remove(key)
-                _make(vault, key, stock, known, options, load)
+                _make(vault, key, source, stock, known, options, load)
                 refresh, fresh = False, True
     if fresh:
         vault.prune(max_bytes=limit)
-    return Cleared(vault.place(key), seal, fresh)
+    commit = source.commit if isinstance(source, hub.Snapshot) else None
+    return Cleared(vault.place(key), seal, fresh, Source(stock.source, commit))
+
+
+def fetch(
+    name: hub.Name, vault: Vault, *, trust: bool = True, tell: Watcher | None = None, **choice: Any
+) -> hub.Snapshot:
+    """As hub.fetch, of files that the vault may know the hashes of. choice: its further arguments."""
+
+    def known(places: Collection[Path]) -> dict[Path, str]:
+        found = vault.sources.digests(f"{name} on a hub", places, trust=trust)
+        return {place: digest for place, (_, digest) in found.items()}
+
+    tell = tell or (lambda _: None)
+    tell(Progress("fetch", "start"))
+    try:
+        return hub.fetch(
+            name,
+            progress=lambda done, total: tell(Progress("fetch", "progress", done, total)),
+            sha256=known,
+            **choice,
+        )
+    finally:
+        tell(Progress("fetch", "end"))
 
 
 _KnownFiles = dict[Path, tuple["Signature", str]]
 
 
 def _known(
-    source: str, options: Options, vault: Vault, *, trust: bool, tell: Watcher
+    source: str | hub.Snapshot, options: Options, vault: Vault, *, trust: bool, tell: Watcher
 ) -> tuple[Inventory, _KnownFiles]:
     tell(Progress("inventory", "start"))
-    stock = inventory.take(source, options=options)
+    if isinstance(source, hub.Snapshot):
+        place = source.path
+        stock = inventory.take(str(source.name), place, source.files, options)
+    else:
+        place = Path(source)
+        stock = inventory.take(source, options=options)
     total = sum(entry.size for entry in stock.entries)
     done = 0
 
@@ -137,7 +169,7 @@ def _known(
         tell(Progress("inventory", "progress", done, total))
 
     places = {entry.place for entry in stock.entries}
-    known = vault.sources.digests(os.path.realpath(source), places, trust=trust, progress=count)
+    known = vault.sources.digests(os.path.realpath(place), places, trust=trust, progress=count)
     for entry in stock.entries:
         found, _ = known[entry.place]
         if (found.device, found.inode, found.size) != (*entry.identity, entry.size):
@@ -149,6 +181,7 @@ def _known(
 def _make(
     vault: Vault,
     key: str,
+    source: str | hub.Snapshot,
     stock: Inventory,
     known: _KnownFiles,
     options: Options,
@@ -162,7 +195,7 @@ def _make(
             f"the cache folder {vault.home} has {format_size(free)} free, the cleared copy needs "
             f"{format_size(needed)}: `safe-load cache prune` makes room, SAFE_LOAD_HOME names another"
         )
-    report = load(stock.source, vault.place(key), options)
+    report = load(source, vault.place(key), options)
     # The key was made of what was hashed before; it must be what the load itself has hashed, and
     # nothing may have changed from then to now: other bytes would be cleared in these bytes' name.
     expected = {entry.path: known[entry.place][1] for entry in stock.entries}

@@ -110,6 +110,8 @@ def _inventory(case: _Case) -> Inventory:
         with case.stage("fetch"):
             snapshot = hub.fetch(
                 hub.parse(case.source),
+                variant=case.options.variant,
+                use_safetensors=case.options.use_safetensors,
                 progress=lambda done, total: case.tell(Progress("fetch", "progress", done, total)),
             )
     with case.stage("inventory"):

@@ -23,13 +23,14 @@ from safe_load.hub.process import Fetcher, Refused
 from safe_load.profiles.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from safe_load.hub.listing import Listed
+    from safe_load.hub.listing import Choice, Listed
     from safe_load.hub.process import Answer
 
     #: Called with the bytes that came and those in all.
     Tell = Callable[[int, int], None]
+    Digest = Callable[[Collection[Path]], Mapping[Path, str]]
 
 SCHEME = "hf://"
 
@@ -113,14 +114,17 @@ def fetch(
     local_files_only: bool = False,
     force_download: bool = False,
     variant: str | None = None,
+    use_safetensors: bool | None = None,
     every: bool = False,
     progress: Tell | None = None,
+    sha256: Digest = sha256_files,
 ) -> Snapshot:
     """Resolve the name to a commit, download what a load of it opens, and check it.
 
-    cache_dir, token, local_files_only, force_download, variant: as from_pretrained has them, and None
-    means what it means there. every: all files, not only what a load opens. progress: called with
-    the bytes that came and those in all. Raises NotLoadable, LimitHit for time and disk space.
+    cache_dir, token, local_files_only, force_download, variant, use_safetensors: as from_pretrained
+    has them, and None means what it means there. every: all files, not only what a load opens.
+    progress: called with the bytes that came and those in all. sha256: what hashes files, or knows
+    their hashes. Raises NotLoadable, LimitHit for time and disk space.
     """
     fetcher = Fetcher(
         name.repo,
@@ -132,42 +136,51 @@ def fetch(
     )
     try:
         with fetcher:
-            return _fetch(fetcher, name, variant, every, progress)
+            commit, cached, listed = fetcher.look_up()
+            files = listing.check(listed)
+            choice = listing.choose(
+                files, name.path, variant=variant, use_safetensors=use_safetensors, every=every
+            )
+            return _have(fetcher, name, commit, cached, files, choice, progress, sha256)
     except Refused as refused:
         raise _explained(name, refused.answer) from None
     except (NotLoadable, LimitHit) as error:
         raise type(error)(f"{name}: {error}") from error
 
 
-def _fetch(
-    fetcher: Fetcher, name: Name, variant: str | None, every: bool, progress: Tell | None
+def _have(
+    fetcher: Fetcher,
+    name: Name,
+    commit: str,
+    cached: str | None,
+    files: Mapping[str, Listed],
+    choice: Choice,
+    progress: Tell | None,
+    sha256: Digest,
 ) -> Snapshot:
-    commit, cached, listed = fetcher.look_up()
+    """Download the choice, and what its indexes name, and check it."""
     if not _COMMIT.fullmatch(commit):
         raise NotLoadable("the hub names no commit for it")
-    files = listing.check(listed)
-    choice = listing.choose(files, name.path, variant, every=every)
     if not choice.now:
         raise NotLoadable("it holds no file that a model is made of")
-    total = sum(file.size for file in choice.now)
+    wanted = list(choice.now)
     came = 0
 
     def tell(count: int) -> None:
         nonlocal came
         came += count
         if progress is not None:
+            total = sum(file.size for file in wanted)
             progress(min(max(came, 0), total), total)
 
     places = fetcher.download(choice.now, tell)
     root = _root(choice.now[0].path, places[choice.now[0].path][0], commit)
-    _check(choice.now, places, root)
-    wanted = list(choice.now)
+    _check([file for file in wanted if not file.sha256], places, root, sha256)
     for index in choice.indexes:
         more = listing.shards(files, index, _index(root / index, name, index))
-        total += sum(file.size for file in more)
-        places = fetcher.download(more, tell)
-        _check(more, places, root)
         wanted += more
+        places |= fetcher.download(more, tell)
+    _check([file for file in wanted if file.sha256], places, root, sha256)
     below = f"{name.path}/" if name.path and name.path not in files else ""
     return Snapshot(
         name,
@@ -194,13 +207,15 @@ def _index(place: Path, name: Name, index: str) -> Iterable[str]:
     return read_index(str(name), index, Path(os.path.realpath(place)), place.stat().st_size)
 
 
-def _check(files: Iterable[Listed], places: dict[str, tuple[str, bool]], root: Path) -> None:
+def _check(
+    files: Iterable[Listed], places: dict[str, tuple[str, bool]], root: Path, sha256: Digest
+) -> None:
     """Compare each file with what the hub lists. What has just come and is not that, is removed, so
     that it does not stay in the cache. Raises NotLoadable."""
     large = {file: Path(os.path.realpath(root / file.path)) for file in files if file.sha256}
     small = {file: Path(os.path.realpath(root / file.path)) for file in files if not file.sha256}
     try:
-        digests = sha256_files(large.values())
+        digests = sha256(list(large.values()))
         found = {file: digests[place] for file, place in large.items()}
         found |= {file: _git_digest(place) for file, place in small.items()}
         sizes = {file: place.stat().st_size for file, place in (large | small).items()}

@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MEMORY = 4 << 30  # bytes of address space
-THREADS = 8
+_MEMORY = 4 << 30  # bytes of address space
+_THREADS = 8
 _CHUNK = 1 << 20  # bytes between two signs of life
 _MAX_SHOWN = 50_001  # one more than the other side accepts
 _MARGIN = 256 << 20  # bytes of the disk that are left free
+_MAX_DESCRIPTORS = 1024
 _TIMEOUT = 10.0  # seconds for an answer about a repository
 
 _write = threading.Lock()
@@ -50,8 +51,10 @@ def main() -> None:
     _answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, lambda *_: _leave())
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = min(_MAX_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         _serve(json.loads(sys.stdin.readline()))
     except Exception as error:  # noqa: BLE001 - the border of a process: whatever it is has a kind
@@ -90,9 +93,11 @@ def _serve(asked: dict[str, Any]) -> None:
 
 def _leave() -> NoReturn:
     """End at once, and take what is half downloaded along."""
-    for link in Path("/proc/self/fd").glob("*"):
+    # From here on no thread opens another file, and a link is read without opening it.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    for descriptor in range(_MAX_DESCRIPTORS):
         try:
-            target = link.readlink()
+            target = Path(f"/proc/self/fd/{descriptor}").readlink()
             if target.name.endswith(".incomplete"):
                 target.unlink(missing_ok=True)
         except OSError:
@@ -213,7 +218,7 @@ class _Hub:
             place = self._download(commit, path, size)
             _say(done=path, place=place, cached=path in there)
 
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(_THREADS) as pool:
             tasks = [pool.submit(one, file) for file in files]
             try:
                 for task in tasks:

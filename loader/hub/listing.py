@@ -104,11 +104,17 @@ def _wrong(path: str) -> str | None:
 
 
 def choose(
-    files: Mapping[str, Listed], path: str = "", variant: str | None = None, *, every: bool = False
+    files: Mapping[str, Listed],
+    path: str = "",
+    *,
+    variant: str | None = None,
+    use_safetensors: bool | None = None,
+    every: bool = False,
 ) -> Choice:
     """What a load of `path` (a file, a folder, "" for all) opens: the weights that transformers would
-    choose, configuration, tokenizer, and code, which is named in the report. every: all files.
-    Raises NotLoadable when there is no such path."""
+    choose, configuration, tokenizer, and code, which is named in the report. variant and
+    use_safetensors: as from_pretrained has them. every: all files. Raises NotLoadable when there is
+    no such path."""
     if path in files:
         return _checked(files, {path}, ())
     below = f"{path}/" if path else ""
@@ -122,14 +128,18 @@ def choose(
         folder, _, base = name.removeprefix(below).rpartition("/")
         folders.setdefault(folder, []).append(base)
     top = folders.get("", [])
-    weights = {"": _weights(top, variant)}
+
+    def chosen(folder: str) -> set[str]:
+        return _weights(folders.get(folder, ()), variant, use_safetensors)
+
+    weights = {"": chosen("")}
     others = [
         folder
         for folder in folders
         if folder and folder.count("/") < _MAX_DEPTH and not _skipped(folder)
     ]
     if _COMPOSITE & set(top) or not weights[""]:
-        weights |= {folder: _weights(folders[folder], variant) for folder in others}
+        weights |= {folder: chosen(folder) for folder in others}
     wanted: set[str] = set()
     indexes = []
     for folder in ("", *others):
@@ -154,9 +164,9 @@ def shards(files: Mapping[str, Listed], index: str, named: Iterable[str]) -> tup
     return _checked(files, found, ()).now
 
 
-def _weights(names: Iterable[str], variant: str | None) -> set[str]:
+def _weights(names: Iterable[str], variant: str | None, use_safetensors: bool | None) -> set[str]:
     """The weight files, or the index of them, that a load of one folder opens."""
-    there = set(names)
+    there = {name for name in names if use_safetensors in (None, ".safetensors" in name)}
     chosen: set[str] = set()
     for candidates in _FIRST.values():
         for candidate in _with_variant(candidates, variant):

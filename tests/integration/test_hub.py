@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from safe_load import LimitHit, NotLoadable, hub, pipeline
+from safe_load import LimitHit, NotLoadable, api, clear, hub, pipeline
 from safe_load.hub import process
+from safe_load.options import Options
+from safe_load.report import Source
 
 from tests.integration.fake_hub import Answer, FakeHub, Request
 
@@ -667,3 +669,18 @@ def test_an_interrupted_download_leaves_nothing_half_done(
     assert process.returncode == 130
     assert told == "error: interrupted\n"
     assert not _leftovers(home)
+
+
+def test_it_is_cleared_once_for_all_names_of_the_same_bytes(
+    server: FakeHub, saved: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFE_LOAD_HOME", str(home / "safe-load"))
+    server.add(REPO, saved)
+    first = clear(f"hf://{REPO}")
+    again = server.add(REPO, saved, "v2")
+    assert clear(f"hf://{REPO}@v2") == first
+    snapshot = _fetch(f"hf://{REPO}@v2")
+    kept = api.cleared(snapshot, Options())
+    assert (kept.path, kept.fresh) == (first, False)
+    assert kept.report.source == Source(f"hf://{REPO}@v2", again)
+    assert not (first / "pytorch_model.bin").exists()
