@@ -25,12 +25,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_MEMORY = 4 << 30  # bytes of address space
 _THREADS = 8
 _CHUNK = 1 << 20  # bytes between two signs of life
 _MAX_SHOWN = 50_001  # one more than the other side accepts
 _MARGIN = 256 << 20  # bytes of the disk that are left free
 _MAX_DESCRIPTORS = 1024
+_LIMITS = {
+    resource.RLIMIT_AS: 4 << 30,  # bytes
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_NOFILE: _MAX_DESCRIPTORS,
+}
 _TIMEOUT = 10.0  # seconds for an answer about a repository
 
 _write = threading.Lock()
@@ -51,10 +55,10 @@ def main() -> None:
     _answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, lambda *_: _leave())
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    most = min(_MAX_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    for what, most in _LIMITS.items():
+        hard = resource.getrlimit(what)[1]
+        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (bound, bound))
     try:
         _serve(json.loads(sys.stdin.readline()))
     except Exception as error:  # noqa: BLE001 - the border of a process: whatever it is has a kind
