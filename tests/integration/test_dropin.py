@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+_TEXT = "Hello world, hello room! \t\n héllo wörld 你好 🤗 [CLS] <|end▁of▁text|> don't 1234567.89  "
 #: The auto class that a user would take for a class with this ending.
 _AUTO = {
     "ForMaskedLM": "AutoModelForMaskedLM",
@@ -109,6 +110,23 @@ def test_a_model_is_the_one_that_the_stock_library_loads(
     _same(*both(lambda library: getattr(library, auto).from_pretrained(tmp_path)))
     if form == "bin":
         _same(*both(lambda library: getattr(library, name).from_pretrained(str(tmp_path))))
+
+
+@pytest.mark.parametrize("model_type", [t for t, (*_, kind) in tiny.TINY.items() if kind])
+def test_a_tokenizer_gives_the_same_ids(model_type: str, tmp_path: Path, both: Any) -> None:
+    tiny.save(tmp_path, model_type, "safetensors")
+    expected, got = both(lambda library: library.AutoTokenizer.from_pretrained(tmp_path))
+    assert type(got) is type(expected)
+    assert got.name_or_path == expected.name_or_path
+    for text in (_TEXT, _TEXT.split(), "", " "):
+        assert got(text)["input_ids"] == expected(text)["input_ids"]
+    assert got.decode(got(_TEXT)["input_ids"]) == expected.decode(expected(_TEXT)["input_ids"])
+    assert got.special_tokens_map == expected.special_tokens_map
+    if expected.chat_template:
+        said = [{"role": "user", "content": "hi"}]
+        assert got.apply_chat_template(said, tokenize=False) == expected.apply_chat_template(
+            said, tokenize=False
+        )
 
 
 def test_arguments_mean_what_they_mean_to_the_stock_library(bert: Path, both: Any) -> None:
@@ -212,6 +230,25 @@ def test_weights_given_by_the_caller_need_no_source(both: Any) -> None:
     config = stock.BertConfig(**tiny.TINY["bert"][1])
     state = stock.BertModel(config).state_dict()
     _same(*both(lambda t: t.BertModel.from_pretrained(None, config=config, state_dict=state)))
+
+
+def test_a_pipeline_is_the_stock_pipeline(bert: Path, both: Any) -> None:
+    def ask(library: Any) -> Any:
+        asked = library.pipeline("feature-extraction", model=str(bert))
+        return type(asked), asked("hello room"), asked.model.name_or_path
+
+    expected, got = both(ask)
+    assert got == expected
+
+
+def test_an_object_may_be_given_to_a_pipeline(bert: Path, both: Any) -> None:
+    def ask(library: Any) -> Any:
+        model = library.AutoModel.from_pretrained(bert)
+        tokenizer = library.AutoTokenizer.from_pretrained(bert)
+        return library.pipeline("feature-extraction", model=model, tokenizer=tokenizer)("hello")
+
+    expected, got = both(ask)
+    assert got == expected
 
 
 @pytest.mark.parametrize(
