@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parent
 _STORE = packages.REPOSITORY / "build" / "image"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_VERSION = "safe-load.version"
 #: The label, and the bill's property, with the checksum that safe_load.sandbox.code makes.
 _CODE = "safe-load.code"
 
@@ -219,9 +220,17 @@ def main() -> None:
     to.add_argument("--engine", default="docker", help="load the image into it (default: docker)")
     to.add_argument("--archive", type=Path, help="write a file for `docker load` instead")
     to.add_argument("--root", type=Path, help="unpack into a folder instead")
+    to.add_argument("--labels", action="store_true", help="print what `docker build` must be given")
     parser.add_argument("--tag", help="its name (default: safe-load:VERSION)")
     parser.add_argument("--store", type=Path, default=_STORE, help="where layers are kept")
     options = parser.parse_args()
+    if options.labels:
+        from safe_load.sandbox import code  # not there where images/Dockerfile runs this
+
+        print(
+            f"--label {_VERSION}={packages.project()['version']} --label {_CODE}={code.checksum()}"
+        )
+        return
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     try:
         image = build(options.store, tag=options.tag, epoch=epoch)

@@ -70,6 +70,7 @@ def unpack(source: IO[bytes], folder: Path, place: Callable[[str], str | None] =
             target = folder / str(name)
             if member.isdir():
                 target.mkdir(parents=True, exist_ok=True)
+                target.chmod(member.mode & 0o1777)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             if member.issym():

@@ -29,6 +29,7 @@ SOURCES = ("loader", "sandbox", "profiles")
 # is imported; nor torch_shm_manager, without which torch cannot be imported.
 _LEFT_OUT = ("torch/include", "torch/share", "torch/test", "numpy/_core/include", "bin")
 _KEPT_PROGRAMS = frozenset({"torch_shm_manager"})
+_EXTRAS = ("models", "hub")
 _RUN_PIP = """
 import sys
 sys.path.append(sys.argv.pop(1))
@@ -51,7 +52,13 @@ def project() -> dict[str, Any]:
 def requirements() -> list[str]:
     """What the image installs beside safe-load."""
     wanted = project()
-    return [*wanted["dependencies"], *wanted["optional-dependencies"]["models"]]
+    extras = wanted["optional-dependencies"]
+    more = (Path(__file__).parent / "requirements.txt").read_text().splitlines()
+    return [
+        *wanted["dependencies"],
+        *(line for name in _EXTRAS for line in extras[name]),
+        *(line for line in more if not line.startswith("#")),
+    ]
 
 
 def install(root: Path, target: Path) -> list[Component]:
