@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import sys
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _CODE = (".py", ".json", ".toml")
+#: What the effective profile holds already, and what only decides what is told of a load. An option
+#: that is not named here is part of the key.
+_DECIDE_NOTHING = frozenset(
+    "profile timeout memory hash record trace export_despite_findings".split()
+)
 _PACKAGE = Path(__file__).parent
 
 
@@ -41,19 +47,21 @@ def policy(options: Options, profile: Profile, index: SourceIndex) -> dict[str, 
         "room": sorted(_installed(rooms.FURNISHING)),
         "profile": msgspec.to_builtins(profile),
         "options": {
-            "depth": options.depth,
-            "fail_on": options.fail_on or profile.fail_on,
-            "backend": options.backend,
-            "runtime": options.runtime,
-            "choice": (options.variant, options.use_safetensors),
-        },
+            option.name: getattr(options, option.name)
+            for option in fields(options)
+            if option.name not in _DECIDE_NOTHING
+        }
+        | {"fail_on": options.fail_on or profile.fail_on},
     }
 
 
 def key(stock: Inventory, digests: Mapping[Path, str], policy: Mapping[str, Any]) -> str:
-    """The name of this clearance: SHA-256, in hex, of the policy and of each file's name, size and
-    content."""
-    files = [(entry.path, entry.size, digests[entry.place]) for entry in stock.entries]
+    """The name of this clearance: SHA-256, in hex, of the policy and of each file's name, part, size
+    and content."""
+    files = [
+        (entry.path, entry.role, entry.export, entry.size, digests[entry.place])
+        for entry in stock.entries
+    ]
     stated = {"policy": policy, "folder": stock.folder, "files": files}
     return hashlib.sha256(msgspec.json.encode(stated, order="sorted")).hexdigest()
 

@@ -121,13 +121,14 @@ class Vault:
         try:
             # Waits while it is being removed, or looked at by `entries`.
             _locked(descriptor, fcntl.LOCK_SH)
-            if not _is(self.place(key), descriptor):
+            try:
+                seal = self._valid(key, verify)
+            except (OSError, NotLoadable):
+                if _is(self.place(key), descriptor):
+                    raise
+                seal = None  # what was looked at is being made anew
+            if seal is None or not _is(self.place(key), descriptor):
                 return None
-            seal = self._seal(key)
-            if seal is None:
-                return None
-            if verify or self._state(key) != seal.files:
-                seal = self._verified(seal)
             with suppress(OSError):
                 os.utime(self._seal_of(key))
             _HELD.hold((str(self.home), key), descriptor)
@@ -284,6 +285,13 @@ class Vault:
             )
             for name, status in sorted(found)
         ]
+
+    def _valid(self, key: str, verify: bool) -> Seal | None:
+        """The seal of an entry that is what it was. Raises NotLoadable when it is not."""
+        seal = self._seal(key)
+        if seal is None or (not verify and self._state(key) == seal.files):
+            return seal
+        return self._verified(seal)
 
     def _verified(self, seal: Seal) -> Seal:
         """A seal for the entry as it is, whose files have the bytes that the old one vouches for:

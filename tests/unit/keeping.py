@@ -55,7 +55,7 @@ class Loader:
 
     def __call__(self, source: str, target: Path, options: Options) -> Report:
         self.loads += 1
-        stock = take(source)
+        stock = take(source, options=options)
         digests = sha256_files(entry.place for entry in stock.entries)
         report = Report(
             tool=TOOL,

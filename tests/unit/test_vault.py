@@ -142,6 +142,7 @@ def test_another_policy_is_another_entry(
         Options(fail_on="high"),
         Options(depth="weights"),
         Options(memory=1 << 30),
+        Options(use_safetensors=True),
         Options(profile=str(profile)),
     ]
     paths = {clear(model, loader, options).path for options in policies}
@@ -151,7 +152,13 @@ def test_another_policy_is_another_entry(
     (other / "torch-99.0.dist-info").mkdir(parents=True)
     monkeypatch.syspath_prepend(other)
     paths.add(clear(model, loader).path)
-    assert len(paths) == loader.loads == 7
+    assert len(paths) == loader.loads == 8
+
+
+def test_other_weights_of_the_same_folder_are_another_entry(model: Path, loader: Loader) -> None:
+    shutil.copy(model / "model.safetensors", model / "model.fp16.safetensors")
+    paths = {clear(model, loader, Options(variant=variant)).path for variant in (None, "fp16")}
+    assert len(paths) == loader.loads == 2
 
 
 def test_a_change_of_our_own_code_is_another_policy(
