@@ -48,7 +48,7 @@ def require_loadable(stock: Inventory, opened: Opened, extracted: Extracted) -> 
         holds += len(file.tensors)
     if trouble is not None:
         raise trouble
-    if holds == 0:
+    if holds == 0 and stock.weights:
         reasons = [file.reason for file in extracted.files if file.reason]
         raise NotLoadable(reasons[0] if reasons else f"{stock.source} holds no tensors")
 

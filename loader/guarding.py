@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from safe_load import pretrained
 from safe_load.errors import UsageError
+from safe_load.options import Options
 from safe_load.patches import Patch, Patches
 from safe_load.pretrained import Scope
 
@@ -68,11 +69,12 @@ def _current() -> Scope | None:
 def _scope(session: Session | None, options: dict[str, Any]) -> Scope:
     from safe_load import api  # noqa: PLC0415 - only who loads models pays for it
 
-    if session is None:
-        return Scope(partial(api.clear, **options))
-    if options:
-        raise UsageError("a session has its options already: give guard() either, not both")
-    return Scope(session.clear)
+    if session is not None:
+        if options:
+            raise UsageError("a session has its options already: give guard() either, not both")
+        return Scope(session.clear)
+    given = Options(**options)
+    return Scope(lambda source, **choice: api.cleared(source, replace(given, **choice)).path)
 
 
 def _find_pretrained() -> Iterator[Patch]:

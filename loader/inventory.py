@@ -166,6 +166,8 @@ def _folder(source: str, path: Path, only: frozenset[str] | None, options: Optio
     ]
     if not any(entry.role == "weights" for entry in entries):
         _require_chosen(source, options, entries)
+        if options.weights_optional and any(entry.path.endswith(".json") for entry in entries):
+            return Inventory(source, True, tuple(entries), tuple(findings.notes))
         raise NotLoadable(
             f"{source} holds no model: none of its {len(entries)} files is one of weights "
             "(.safetensors, .bin, .pt, .pth, .ckpt, .pkl)"

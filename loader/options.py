@@ -28,7 +28,8 @@ class Options:
     write every call that can be notified to the file `trace`, one line of JSON each.
 
     variant, use_safetensors: which of a folder's weights are meant, as from_pretrained of
-    transformers has it; the export holds them under their plain names.
+    transformers has it; the export holds them under their plain names. weights_optional: whether a
+    folder without any may be opened, for its tokenizer or configuration.
     """
 
     profile: str = "strict"
@@ -45,6 +46,7 @@ class Options:
     image: str | None = None
     variant: str | None = None
     use_safetensors: bool | None = None
+    weights_optional: bool = False
 
 
 @dataclass(frozen=True)

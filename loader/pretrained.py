@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safe_load.errors import NotLoadable, UsageError
+from safe_load import hub
+from safe_load.errors import UsageError
 from safe_load.formats.escape import visible
 from safe_load.patches import Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 #: Arguments that say which files are meant. They are used up when the folder is chosen and cleared.
 _PLACE = (
@@ -34,14 +37,12 @@ _REFUSED = {
     "from_flax": "asks for Flax weights, which safe-load does not read",
 }
 
-Clear = Callable[..., Path]
-
 
 @dataclass(frozen=True)
 class Scope:
-    """What calls are led through. clear: gives the cleared folder of a source and its options."""
+    """What calls are led through. clear: gives the cleared folder of a source, with changed options."""
 
-    clear: Clear
+    clear: Callable[..., Path]
 
 
 #: The folders that stock code is reading in this context: they are cleared already.
@@ -136,6 +137,8 @@ def _load(
         kwargs["config"] = _cleared(through, str(os.fspath(kwargs["config"])), where, {})
     if any(base.__module__.startswith("transformers.models.auto.") for base in cls.__mro__):
         kwargs["trust_remote_code"] = False  # not even asked on the terminal
+    if not {"PreTrainedModel", "_BaseAutoModelClass"} & {base.__name__ for base in cls.__mro__}:
+        choice["weights_optional"] = True
     place = _cleared(through, asked, where, choice)
     try:
         with _read_freely(place, kwargs.get("config")):
@@ -160,13 +163,16 @@ def _cleared(
     """The cleared folder of a source, or the file in it that stands for a source that is a file."""
     if source in _reading.get():
         return source
-    if not os.path.lexists(source):
-        raise NotLoadable(f"{visible(source)} does not exist, and is not opened from a hub yet")
-    path = Path(source, where.get("subfolder") or "")
+    if os.path.lexists(source):
+        path = Path(source, where.get("subfolder") or "")
+        found: Path | hub.Snapshot = path
+    else:
+        found = _fetched(source, where, choice)
+        path = found.path
     if path.is_file() and path.suffix == ".json":
         # A configuration by its own name: what may be read of it is in its folder's copy.
-        return str(through.clear(str(path.parent), **choice) / path.name)
-    folder = through.clear(str(path), **choice)
+        return str(through.clear(path.parent, **choice) / path.name)
+    folder = through.clear(found, **choice)
     if (path / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         raise UsageError(
             f"{visible(source)} is an adapter, and the model that it names is not fetched unasked: "
@@ -175,6 +181,31 @@ def _cleared(
     if path.is_file():
         return str(next(folder.glob("*.safetensors")))
     return str(folder)
+
+
+def _fetched(source: str, where: Mapping[str, Any], choice: Mapping[str, Any]) -> hub.Snapshot:
+    """What is on a hub under that name: "org/name", as from_pretrained has it, or hf://."""
+    from safe_load import cleared  # noqa: PLC0415 - which imports much
+    from safe_load.vault import Vault  # noqa: PLC0415
+
+    if where.get("proxies"):
+        raise UsageError(
+            "proxies are taken from the environment: set HTTPS_PROXY, and leave it out."
+        )
+    if hub.is_name(source):
+        name = hub.parse(source)
+    else:
+        revision, folder = where.get("revision"), where.get("subfolder")
+        name = hub.named(source, revision and str(revision), folder or "")
+    wanted = {key: value for key, value in choice.items() if key in _CHOICE}
+    wanted |= {key: where[key] for key in ("cache_dir", "token") if key in where}
+    return cleared.fetch(
+        name,
+        Vault(cleared.home()),
+        local_files_only=bool(where.get("local_files_only")),
+        force_download=bool(where.get("force_download")),
+        **wanted,
+    )
 
 
 @contextmanager

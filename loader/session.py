@@ -19,6 +19,7 @@ from safe_load.options import Options
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from safe_load import hub
     from safe_load.options import Progress
     from safe_load.report import Report
 
@@ -66,7 +67,7 @@ class Session:
 
     def clear(
         self,
-        source: Source,
+        source: Source | hub.Snapshot,
         *,
         refresh: bool = False,
         verify: bool = False,

@@ -17,6 +17,7 @@ import transformers as stock
 from safe_load import transformers as safe
 
 from tests.integration import tiny
+from tests.integration.fake_hub import FakeHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -437,3 +438,72 @@ def test_a_copy_that_was_deleted_is_no_trap(
         model = safe.AutoModel.from_pretrained(folder)
     shutil.rmtree(folder)
     assert tiny.outputs(model)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub on loopback; huggingface_hub and its caches know of nothing else."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with FakeHub() as opened:
+        monkeypatch.setenv("HF_ENDPOINT", opened.url)
+        yield opened
+
+
+def test_a_name_on_a_hub_is_a_source(
+    bert: Path, server: FakeHub, session: safe_load.Session, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    expected = stock.AutoModel.from_pretrained(bert)
+    commit = server.add("org/name", bert)
+    with safe_load.guard(session):
+        for name, revision in (("org/name", None), ("org/name", commit), ("hf://org/name", None)):
+            torch.manual_seed(0)
+            model = safe.AutoModel.from_pretrained(
+                name, revision=revision, cache_dir=tmp_path / "cache"
+            )
+            assert model.name_or_path == name
+            for key, tensor in expected.state_dict().items():
+                assert torch.equal(tensor, model.state_dict()[key])
+        asked = len(server.requests)
+        safe.AutoModel.from_pretrained(
+            "org/name", local_files_only=True, cache_dir=tmp_path / "cache"
+        )
+        assert len(server.requests) == asked
+        with pytest.raises(safe_load.NotLoadable, match="no such revision"):
+            safe.AutoModel.from_pretrained("org/name", revision="nowhere")
+        with pytest.raises(safe_load.NotLoadable, match="no such repository"):
+            safe.AutoModel.from_pretrained("org/other")
+        with pytest.raises(safe_load.UsageError, match="HTTPS_PROXY"):
+            safe.AutoModel.from_pretrained("org/name", proxies={"http": "127.0.0.1:1"})
+
+
+def test_a_folder_below_on_a_hub_is_a_source(
+    bert: Path, server: FakeHub, session: safe_load.Session, tmp_path: Path
+) -> None:
+    shutil.copytree(bert, tmp_path / "repository" / "encoder")
+    server.add("org/name", tmp_path / "repository")
+    with safe_load.guard(session):
+        model = safe.BertModel.from_pretrained("org/name", subfolder="encoder")
+        tokenizer = safe.AutoTokenizer.from_pretrained("org/name", subfolder="encoder")
+    assert tiny.outputs(model)
+    assert (
+        tokenizer("hello")["input_ids"]
+        == stock.AutoTokenizer.from_pretrained(bert)("hello")["input_ids"]
+    )
+
+
+def test_a_tokenizer_and_a_configuration_need_no_weights(
+    bert: Path, tmp_path: Path, both: Any, session: safe_load.Session
+) -> None:
+    folder = tmp_path / "described"
+    shutil.copytree(bert, folder)
+    (folder / "pytorch_model.bin").unlink()
+    expected, got = both(
+        lambda t: t.AutoTokenizer.from_pretrained(folder)("hello room")["input_ids"]
+    )
+    assert got == expected
+    expected, got = both(lambda t: t.AutoConfig.from_pretrained(folder).to_dict())
+    assert got == expected
+    with safe_load.guard(session), pytest.raises(safe_load.NotLoadable, match="holds no model"):
+        safe.AutoModel.from_pretrained(folder)
