@@ -286,4 +286,4 @@ def _is_quiet(event: Event, quiet: tuple[str, ...]) -> bool:
 
 
 if __name__ == "__main__":
-    print(json.dumps(session(profiles.load("strict")), indent=1))
+    print(json.dumps(session(profiles.load("strict"))).replace('{"name"', '\n{"name"'))
