@@ -11,12 +11,12 @@ import json
 import os
 import stat
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safe_load.sandbox import runtime
-from safe_load.sandbox.backends import docker_stream, hearing
+from safe_load.sandbox.backends import docker_stream, gvisor, hearing
 from safe_load.sandbox.backends.docker_engine import (
     LABEL_CONTROLLER,
     Container,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from safe_load.profiles import Profile
     from safe_load.sandbox.backends.docker_stream import Stream
+    from safe_load.sandbox.backends.gvisor import Witness
 
 #: Who the container's processes are when the controller is root; an ordinary user is himself.
 _NOBODY = 65532
@@ -78,6 +79,7 @@ class DockerBackend(Backend):
         started = time.monotonic()
         heard = Heard(trace=job.trace)
         stops = self._stops
+        witness = None
         try:
             engine, image = self._prepare()
             policy = compile_policy(self.profile, full=job.trace is not None, stopped=self.stopped)
@@ -88,10 +90,18 @@ class DockerBackend(Backend):
                 stack.callback(attached.end)
                 self._running.add(attached)
                 stack.callback(self._running.discard, attached)
-                stream = attached.start()
+                if self.kind == "gvisor":
+                    witness = gvisor.Witness(self.profile.limits.events)
+                stream = attached.start(witness)
                 if self._stops == stops:
                     self._converse(stream, image, job, policy, heard)
-        except (EngineError, PolicyError, OSError) as error:
+            if witness is not None and heard.walls:
+                witness.end()
+                witness.testify(heard, self.profile, job.name)
+                heard.walls["kernel"] = Wall(
+                    "kernel", "standing", "gVisor's, between the room and the host's"
+                )
+        except (EngineError, PolicyError, gvisor.Unfit, OSError) as error:
             heard.blame("broken", str(error))
         if self._stops != stops:
             heard.cause = ("interrupted", "it was stopped")
@@ -106,8 +116,10 @@ class DockerBackend(Backend):
         """The engine and the image, looked at once. Raises EngineError."""
         if self._prepared is None:
             engine = Engine()
-            if self.runtime is not None:
-                engine.require_runtime(self.runtime)
+            name, registered = engine.runtime(self.runtime)
+            if gvisor.is_gvisor(registered):
+                gvisor.require_fit(name, registered, self.profile)
+                self.kind, self.stopped = "gvisor", True
             image = engine.image(self._image, self._version)
             engine.reap()
             self._prepared = engine, image
@@ -183,6 +195,8 @@ class DockerBackend(Backend):
             "files": [(bind.target, bind.identity) for bind in job.files],
             "outputs": [_identity(os.fstat(descriptor)) for descriptor in job.outputs],
         }
+        if self.kind == "gvisor":
+            spec |= gvisor.adapt(spec)
         stream.say(json.dumps(spec).encode() + b"\n")
         docker_stream.listen(stream, heard, self.profile, self.patience_s)
         limits = self.profile.limits
@@ -199,10 +213,11 @@ class _Attached:
         self._container = container
         self._stream: Stream | None = None
 
-    def start(self) -> Stream:
-        """Start it. Raises EngineError."""
+    def start(self, witness: Witness | None) -> Stream:
+        """Start it. Raises EngineError, gvisor.Unfit."""
         self._stream = docker_stream.Stream(self._engine.attach(self._container))
-        self._engine.start(self._container)
+        with nullcontext() if witness is None else witness.expect(self._container.identity):
+            self._engine.start(self._container)
         return self._stream
 
     def let_go(self) -> None:

@@ -110,15 +110,18 @@ class Engine:
             )
         return Image(name, found["Id"], labels[LABEL_PYTHON], labels[LABEL_SITE])
 
-    def require_runtime(self, name: str) -> None:
-        """See that the engine knows this runtime."""
+    def runtime(self, name: str | None) -> tuple[str, dict[str, Any]]:
+        """The runtime of that name, or the engine's default one: its name, and how it is registered."""
         with self._explained("the engine does not tell what it can do"):
-            known = self.api.info().get("Runtimes") or {}
+            found = self.api.info()
+        known = found.get("Runtimes") or {}
+        name = name or str(found.get("DefaultRuntime") or "runc")
         if name not in known:
             raise EngineError(
                 f"the engine knows no runtime {name!r}, only {', '.join(sorted(known))}: register it in "
                 "/etc/docker/daemon.json"
             )
+        return name, known[name]
 
     def create(
         self, image: Image, command: list[str], user: str, labels: dict[str, str], **host: Any

@@ -92,6 +92,22 @@ def refused(profile: Profile) -> dict[int, str]:
     return {number: name for number, name in policy.names.items() if name not in answered}
 
 
+def is_gvisor(runtime: Mapping[str, Any]) -> bool:
+    """Whether a runtime, as the engine describes it, is gVisor's."""
+    return Path(str(runtime.get("path", ""))).name.startswith("runsc")
+
+
+def adapt(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a room of gVisor is told otherwise than one of Linux."""
+    return {
+        "kernel": "gvisor",
+        "mark": MARK,
+        # gVisor numbers files itself.
+        "files": [(target, None) for target, _ in spec["files"]],
+        "outputs": [None for _ in spec["outputs"]],
+    }
+
+
 def require_fit(name: str, runtime: Mapping[str, Any], profile: Profile) -> None:
     """Raises Unfit unless that runtime, as the engine describes it, is registered with our session."""
     prefix = "--pod-init-config="

@@ -253,6 +253,7 @@ def common(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "control": CONTROL_DESCRIPTOR,
         "stopped": policy.stopped,
         "mark": None,
+        "kernel": "linux",
         "traced": policy.traced,
         "telling": sorted(policy.telling),
         "errnos": policy.errnos,

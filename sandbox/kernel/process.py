@@ -55,7 +55,11 @@ def holds_capabilities(*wanted: int) -> bool:
 
 def hold_capabilities(*kept: int) -> None:
     """Drop every capability but `kept` from the permitted, effective and ambient sets."""
-    libc.prctl(_PR_CAP_AMBIENT, 4)  # PR_CAP_AMBIENT_CLEAR_ALL
+    try:
+        libc.prctl(_PR_CAP_AMBIENT, 4)  # PR_CAP_AMBIENT_CLEAR_ALL
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a kernel that has no such set, as gVisor's
+            raise
     mask = 0
     for capability in kept:
         mask |= 1 << capability
@@ -90,6 +94,8 @@ def limit(name: str, value: int) -> None:
     hard = resource.getrlimit(which)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
+    if resource.getrlimit(which) == (value, value):
+        return
     resource.setrlimit(which, (value, value))
 
 

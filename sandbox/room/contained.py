@@ -43,14 +43,15 @@ def main(_argument: int) -> int:
         return 1
     spec |= {"result": os.dup(2), "output": output, "drain": drain, "outputs": outputs}
     spec |= _places(spec)
-    launch.tell_namespaces(channel.wall, spec["outer"], "")
+    if spec["kernel"] == "linux":  # another kernel has namespaces of its own, unlike the host's
+        launch.tell_namespaces(channel.wall, spec["outer"], "")
     identity = supervisor.Identity(
         separated=False, outer_pid_namespace=spec["outer"]["pid-namespace"], kept=()
     )
     return supervisor.main(spec, channel, identity, partial(_take_over, spec))
 
 
-def _open_output(number: int, identity: tuple[int, int]) -> int:
+def _open_output(number: int, identity: tuple[int, int] | None) -> int:
     descriptor = os.open(f"{OUTPUTS}/{number}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     _require_same(os.fstat(descriptor), f"{OUTPUTS}/{number}", identity)
     return descriptor
@@ -74,7 +75,7 @@ def _take_over(spec: dict[str, Any]) -> None:
     """See that the container is the one that was ordered, and plant what lies in it. Raises OSError."""
     if os.geteuid() == 0:
         raise OSError(errno.EPERM, "the container runs as root")
-    if not os.statvfs("/").f_flag & os.ST_RDONLY:
+    if "ro" not in _mounted()["/"]:
         raise OSError(errno.EPERM, "the container's root can be written to")
     writable = [path for path in _writable() if not f"{path}/".startswith(_WRITABLE)]
     if writable:
@@ -95,12 +96,18 @@ def _require_same(status: os.stat_result, path: str, identity: tuple[int, int] |
         raise OSError(errno.ESTALE, f"{path} is not the file that it was a moment ago")
 
 
-def _writable() -> list[str]:
-    """What is mounted so that this user can write to it (proc_pid_mountinfo(5))."""
+def _mounted() -> dict[str, list[str]]:
+    """Where something is mounted, and the options of what lies on top (proc_pid_mountinfo(5))."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         fields = [line.split(" ") for line in file]
-    mounted = (each[4] for each in fields if "rw" in each[5].split(","))
-    return [path for path in mounted if os.access(path, os.W_OK)]
+    return {each[4]: each[5].split(",") for each in fields}
+
+
+def _writable() -> list[str]:
+    """What is mounted so that this user can write to it."""
+    return [
+        path for path, options in _mounted().items() if "rw" in options and os.access(path, os.W_OK)
+    ]
 
 
 def _interfaces() -> list[str]:

@@ -184,9 +184,11 @@ class _Supervision:
         poll = self._poll
         poll.register(listener.descriptor, select.POLLIN)
         poll.register(0, select.POLLHUP)  # the controller holds the other end
-        # The worker's end is told at once, and not only when the watch looks the next time.
-        worker = os.pidfd_open(self._worker)
-        poll.register(worker, select.POLLIN)
+        # The worker's end is told at once, and not only when the watch looks the next time. A tracer
+        # is told anyway.
+        worker = None if self._tracer else os.pidfd_open(self._worker)
+        if worker is not None:
+            poll.register(worker, select.POLLIN)
         if self._printed is not None:
             poll.register(self._printed.descriptor, select.POLLIN)
         for descriptor in self.inside.lifelines:
@@ -199,7 +201,7 @@ class _Supervision:
                     return "interrupted", "the controller let go", self._watch
                 if descriptor in self.inside.lifelines:
                     return "broken", self.inside.lifelines[descriptor], self._watch
-                if descriptor == worker:
+                if worker is not None and descriptor == worker:
                     poll.unregister(worker)
                 elif self._printed is not None and descriptor == self._printed.descriptor:
                     if not self._printed.hear():
@@ -278,6 +280,8 @@ class _Supervision:
         expected |= dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapAmb"), "0" * 16)
         if not self._spec["alone"]:  # there only root may empty it, and nothing can be executed
             expected["CapBnd"] = "0" * 16
+        if self._spec["kernel"] == "gvisor":  # it does not show these
+            del expected["NoNewPrivs"], expected["CapAmb"]
         for field, value in expected.items():
             if status.get(field, "").strip() != value:
                 raise Broken(
