@@ -102,6 +102,7 @@ def adapt(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "kernel": "gvisor",
         "mark": MARK,
+        "sinkhole": False,
         # gVisor numbers files itself.
         "files": [(target, None) for target, _ in spec["files"]],
         "outputs": [None for _ in spec["outputs"]],

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _INTERVAL_S = 0.025
 _FIELDS = re.compile(rb"^(RssAnon|RssShmem|VmPTE|Threads):\s+(\d+)", re.MULTILINE)
+#: gVisor's kernel tells one number for a process: pages of files count there as well.
+_WHOLE = re.compile(rb"^(VmRSS|Threads):\s+(\d+)", re.MULTILINE)
 _SHARES = re.compile(rb"^Pss_(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 #: How far over the limit, in multiples of it, and with how many processes, a closer look is taken.
 _CLOSE, _FEW = 4, 128
@@ -74,7 +76,8 @@ class Watch:
             if _NO_MEMORY.search(status):
                 # A leader that has left while its threads go on shows no memory: they do.
                 status = self._of_a_thread(pid) or status
-            for name, number in _FIELDS.findall(status):
+            fields = _FIELDS if b"\nRssAnon:" in status else _WHOLE
+            for name, number in fields.findall(status):
                 if name == b"Threads":
                     tasks += int(number)
                 elif name == b"VmPTE":
