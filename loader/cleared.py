@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -120,7 +121,8 @@ def clear(
                 _make(vault, key, source, stock, known, options, load)
                 refresh, fresh = False, True
     if fresh:
-        vault.prune(max_bytes=limit)
+        with suppress(OSError):  # what cannot be removed now does not spoil what was made
+            vault.prune(max_bytes=limit)
     commit = source.commit if isinstance(source, hub.Snapshot) else None
     return Cleared(vault.place(key), seal, fresh, Source(stock.source, commit))
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from safe_load.errors import NotLoadable
-from safe_load.files import replace_file
+from safe_load.files import replace_file, sweep_files
 from safe_load.formats.escape import visible
 from safe_load.hashing import open_regular, sha256_files
 
@@ -117,6 +117,7 @@ class SourceIndex:
 
     def prune(self, keep: int) -> None:
         """Forget all but the `keep` sources that were hashed last."""
+        sweep_files(self.folder)
         with os.scandir(self.folder) as entries:
             aged = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
         for _, path in aged[: max(0, len(aged) - keep)]:

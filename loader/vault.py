@@ -32,7 +32,7 @@ import msgspec
 from safe_load import manifest
 from safe_load.errors import LimitHit, NotLoadable, UsageError
 from safe_load.export import hidden_beside, remove_tree, sweep
-from safe_load.files import replace_file
+from safe_load.files import replace_file, sweep_files
 from safe_load.formats.escape import visible
 from safe_load.hashing import open_regular, sha256_files
 from safe_load.source_index import SourceIndex
@@ -206,8 +206,9 @@ class Vault:
             return ["it has no seal"]
         return self._problems(seal)
 
-    def try_remove(self, key: str) -> bool:
-        """Remove an entry unless somebody makes or uses it. Returns whether it is gone."""
+    def try_remove(self, key: str, *, whole: bool = True) -> bool:
+        """Remove an entry unless somebody makes or uses it. whole: also one that nothing lacks.
+        Returns whether it is gone."""
         with ExitStack() as held:
             lock = self._lock(key)
             if lock is None:
@@ -216,7 +217,7 @@ class Vault:
             with suppress(OSError):  # nothing there, or no folder: nobody can use it
                 descriptor = os.open(self.place(key), _FOLDER)
                 held.callback(os.close, descriptor)
-                if not _locked(descriptor, _EXCLUSIVE):
+                if not _locked(descriptor, _EXCLUSIVE) or (not whole and self._seal(key)):
                     return False
             self.remove(key)
             (self._locks / key).unlink(missing_ok=True)
@@ -242,10 +243,11 @@ class Vault:
 
     def _sweep(self) -> None:
         sweep(self._cleared, _KEY)
+        sweep_files(self._seals)
         there = {name for name in self._keys(self._cleared) if self._seal(name) is not None}
         for folder in (self._cleared, self._seals, self._locks):
             for key in self._keys(folder) - there:
-                self.try_remove(key)
+                self.try_remove(key, whole=False)
         self.sources.prune(_SOURCES_KEPT)
 
     def _keys(self, folder: Path) -> set[str]:

@@ -520,7 +520,7 @@ def test_a_process_killed_at_any_moment_leaves_nothing_that_is_believed(
 ) -> None:
     seed = random.randrange(1 << 30)
     moments = random.Random(seed)
-    for _ in range(25):
+    for _ in range(20):
         with child(model, pause=0.02, refresh=True, stay=30) as process:
             time.sleep(moments.uniform(0, 0.25))
             process.send_signal(signal.SIGKILL)
