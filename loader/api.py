@@ -107,15 +107,19 @@ def cleared(
 ) -> Cleared:
     """As `clear`, with the report. source: also what hub.fetch gave. backend: made for the same options' profile."""
     from safe_load import cleared as once  # noqa: PLC0415 - only who clears needs the vault
+    from safe_load import rooms  # noqa: PLC0415
+
+    room = backend or rooms.backend_of(options, rooms.profile_of(options))
 
     def open_it(found: str | hub.Snapshot, target: Path, how: Options) -> Report:
-        report = pipeline.load(found, target, how, progress, backend=backend)
+        report = pipeline.load(found, target, how, progress, backend=room)
         return exported(report, str(target)).report
 
     return once.clear(
         source if isinstance(source, hub.Snapshot) else os.fspath(source),
         options,
         open_it,
+        room,
         refresh=refresh,
         verify=verify,
         progress=progress,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from safe_load.inventory import Inventory
     from safe_load.options import Options
-    from safe_load.profiles import Profile
+    from safe_load.sandbox.backends.interface import Backend
     from safe_load.source_index import SourceIndex
 
 _FORMAT = 1
@@ -37,14 +37,16 @@ _DECIDE_NOTHING = frozenset(
 _PACKAGE = Path(__file__).parent
 
 
-def policy(options: Options, profile: Profile, index: SourceIndex) -> dict[str, Any]:
+def policy(options: Options, backend: Backend, index: SourceIndex) -> dict[str, Any]:
     """All that decides what a load lets out, besides the source: our own code and tables, what the
-    room is furnished with, the profile's effective values, and the options."""
+    room is furnished with, the profile's effective values, and the options. Raises BackendError."""
+    profile = backend.profile
+    borrowed = sorted(_installed(rooms.FURNISHING)) if backend.borrows else []
     return {
         "format": _FORMAT,
         "safe_load": [version(), _code(index)],
         "python": sys.version,
-        "room": sorted(_installed(rooms.FURNISHING)),
+        "room": [backend.furnishing(), *borrowed],
         "profile": msgspec.to_builtins(profile),
         "options": {
             option.name: getattr(options, option.name)

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from safe_load import clearance, hub, inventory, rooms
+from safe_load import clearance, hub, inventory
 from safe_load.clearing import REPORT
-from safe_load.errors import NotLoadable, UsageError
+from safe_load.errors import NotLoadable, SandboxError, UsageError
 from safe_load.formats.escape import visible
 from safe_load.options import Options, Progress
 from safe_load.profiles.units import format_size, parse_size
 from safe_load.report import Report, Source, decode
+from safe_load.sandbox.backends.interface import Backend, BackendError
 from safe_load.source_index import require_unchanged
 from safe_load.vault import Seal, Vault
 
@@ -83,6 +84,7 @@ def clear(
     source: str | hub.Snapshot,
     options: Options,
     load: Load,
+    backend: Backend,
     *,
     refresh: bool = False,
     verify: bool = False,
@@ -90,7 +92,7 @@ def clear(
 ) -> Cleared:
     """The cleared folder of a source: the vault's, or a new one.
 
-    refresh: make it anew, whatever is there. verify: believe no times, hash source and entry. Raises
+    backend: what `load` opens it with. refresh: make it anew, whatever is there. verify: believe no times, hash source and entry. Raises
     as `load` does, NotLoadable for an entry that was changed, UsageError for a vault that cannot be
     used.
     """
@@ -101,7 +103,6 @@ def clear(
         )
     limit = size_limit()
     options = replace(options, hash=True)
-    profile = rooms.profile_of(options)
     vault = Vault(home())
     tell = progress or (lambda _: None)
     if isinstance(source, str) and hub.is_name(source):
@@ -109,11 +110,15 @@ def clear(
         source = fetch(hub.parse(source), vault, trust=not verify, tell=tell, **choice)
     stock, known = _known(source, options, vault, trust=not verify, tell=tell)
     digests = {place: digest for place, (_, digest) in known.items()}
-    key = clearance.key(stock, digests, clearance.policy(options, profile, vault.sources))
+    try:
+        policy = clearance.policy(options, backend, vault.sources)
+    except BackendError as error:
+        raise SandboxError(str(error)) from error
+    key = clearance.key(stock, digests, policy)
     fresh = False
     while refresh or (seal := vault.use(key, verify=verify)) is None:
         waiting = _Waiting(tell)
-        with vault.making(key, waiting, profile.limits.timeout + _PATIENCE):
+        with vault.making(key, waiting, backend.profile.limits.timeout + _PATIENCE):
             waiting.end()
             # It may have been made while we waited.
             if refresh or vault.use(key) is None:

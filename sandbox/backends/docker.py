@@ -107,6 +107,10 @@ class DockerBackend(Backend):
             heard.cause = ("interrupted", "it was stopped")
         return hearing.conclude(heard, self.profile, self.tier, started, kind=self.kind)
 
+    def furnishing(self) -> str:
+        _, image = self._prepare()
+        return image.identity
+
     def stop(self) -> None:
         self._stops += 1
         for attached in tuple(self._running):

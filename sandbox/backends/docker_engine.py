@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safe_load.sandbox import code
+from safe_load.sandbox.backends.interface import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ LABEL_CONTROLLER = "safe-load.controller"
 _REMOVAL_S = 10
 
 
-class EngineError(Exception):
+class EngineError(BackendError):
     """The engine is not there, too old, or will not do what is asked. One sentence."""
 
 

@@ -132,6 +132,10 @@ class RoomResult:
     cpu_s: float = 0.0
 
 
+class BackendError(Exception):
+    """The backend is not there, or will not do what is asked. One sentence."""
+
+
 class Backend(ABC):
     """Builds rooms. `name` and `runtime` are what the report shows; `profile` bounds every room;
     `borrows`: rooms show packages of the Python that runs this, and not their own."""
@@ -147,6 +151,11 @@ class Backend(ABC):
 
         Never raises for what happens inside; a room that cannot be built is status "broken".
         """
+
+    def furnishing(self) -> str:
+        """What stands for the packages in its rooms, where they are their own: another text whenever
+        they are others. Raises BackendError."""
+        return ""
 
     def close(self) -> None:  # noqa: B027 - a backend may have nothing to let go of
         """Let go of everything that is kept between jobs."""

@@ -8,9 +8,9 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from safe_load import cleared, manifest
+from safe_load import cleared, manifest, rooms
 from safe_load.clearing import REPORT
 from safe_load.export import Staging
 from safe_load.hashing import sha256_files
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_DEFAULT = Options()
 TOOL = Tool("safe-load", "0")
 
 
@@ -89,6 +90,12 @@ class Loader:
         )
 
 
+def keep(source: str, loader: Loader, options: Options = _DEFAULT, **how: Any) -> cleared.Cleared:
+    """As `cleared.clear`, with that loader."""
+    backend = rooms.backend_of(options, rooms.profile_of(options))
+    return cleared.clear(source, options, loader, backend, **how)
+
+
 def _manifest(source: str, entries: list[manifest.FileEntry]) -> bytes:
     return manifest.encode(
         manifest.Manifest(
@@ -102,7 +109,7 @@ def main() -> None:
     print("ready", flush=True)
     for source in sources:
         loader = Loader(pause=float(pause))
-        done = cleared.clear(source, Options(), loader, refresh=refresh == "refresh")
+        done = keep(source, loader, refresh=refresh == "refresh")
         print(loader.loads, done.path, flush=True)
     time.sleep(float(stay))
 

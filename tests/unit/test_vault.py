@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from safe_load import clearance, cleared, cli, manifest
+from safe_load import clearance, cli, manifest
 from safe_load.cleared import Cleared, home
-from safe_load.errors import LimitHit, NotLoadable, UsageError
+from safe_load.errors import LimitHit, NotLoadable, SandboxError, UsageError
 from safe_load.options import Options, Progress
 from safe_load.vault import Vault
 from safe_load.verify import verify
 from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).parent))
-from keeping import Loader, make_model
+from keeping import Loader, keep, make_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ def loader() -> Loader:
 
 
 def clear(source: Path, loader: Loader, options: Options | None = None, **how: Any) -> Cleared:
-    return cleared.clear(str(source), options or Options(), loader, **how)
+    return keep(str(source), loader, options or Options(), **how)
 
 
 def child(
@@ -159,6 +159,15 @@ def test_other_weights_of_the_same_folder_are_another_entry(model: Path, loader:
     shutil.copy(model / "model.safetensors", model / "model.fp16.safetensors")
     paths = {clear(model, loader, Options(variant=variant)).path for variant in (None, "fp16")}
     assert len(paths) == loader.loads == 2
+
+
+def test_a_container_whose_image_is_not_known_clears_nothing(
+    model: Path, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(SandboxError, match="engine"):
+        clear(model, loader, Options(backend="docker"))
+    assert loader.loads == 0
 
 
 def test_a_change_of_our_own_code_is_another_policy(
