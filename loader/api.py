@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from safe_load.report import Egress, Finding, Report, Verdict
     from safe_load.sandbox.backends.interface import Backend
 
-Source = str | os.PathLike[str]
+Target = str | os.PathLike[str]
+#: A file or folder, hf://ORG/NAME@REVISION, or what hub.fetch gave.
+Source = Target | hub.Snapshot
 Watcher = Callable[[Progress], None]
 
 _ERRORS: dict[str, type[SafeLoadError]] = {
@@ -64,16 +66,16 @@ def scan(source: Source, **options: object) -> Result:
     timeout=90.0 (seconds), memory=8 << 30 (bytes). Whatever is found, this returns; it raises
     NotLoadable, SandboxError, LimitHit or UsageError when there is nothing to tell.
     """
-    return judged(pipeline.scan(os.fspath(source), Options(**options)))  # type: ignore[arg-type]
+    return judged(pipeline.scan(given(source), Options(**options)))  # type: ignore[arg-type]
 
 
-def load(source: Source, target: Source, **options: object) -> Result:
+def load(source: Source, target: Target, **options: object) -> Result:
     """As `scan`, and put a cleared copy (safetensors, configuration, report, manifest) in `target`.
 
     Raises Rejected, with the Result, when findings speak against it: then nothing was exported.
     """
     path = os.fspath(target)
-    return exported(pipeline.load(os.fspath(source), path, Options(**options)), path)  # type: ignore[arg-type]
+    return exported(pipeline.load(given(source), path, Options(**options)), path)  # type: ignore[arg-type]
 
 
 def clear(
@@ -97,7 +99,7 @@ def clear(
 
 
 def cleared(
-    source: Source | hub.Snapshot,
+    source: Source,
     options: Options,
     *,
     refresh: bool = False,
@@ -105,7 +107,7 @@ def cleared(
     progress: Watcher | None = None,
     backend: Backend | None = None,
 ) -> Cleared:
-    """As `clear`, with the report. source: also what hub.fetch gave. backend: made for the same options' profile."""
+    """As `clear`, with the report. backend: made for the same options' profile."""
     from safe_load import cleared as once  # noqa: PLC0415 - only who clears needs the vault
     from safe_load import rooms  # noqa: PLC0415
 
@@ -116,7 +118,7 @@ def cleared(
         return exported(report, str(target)).report
 
     return once.clear(
-        source if isinstance(source, hub.Snapshot) else os.fspath(source),
+        given(source),
         options,
         open_it,
         room,
@@ -145,6 +147,11 @@ def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
         if kept is not None:
             tensors |= dict.fromkeys(group, tensors[kept])
     return tensors
+
+
+def given(source: Source) -> str | hub.Snapshot:
+    """The source as the pipeline takes it."""
+    return source if isinstance(source, hub.Snapshot) else os.fspath(source)
 
 
 def judged(report: Report) -> Result:

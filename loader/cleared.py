@@ -106,8 +106,15 @@ def clear(
     vault = Vault(home())
     tell = progress or (lambda _: None)
     if isinstance(source, str) and hub.is_name(source):
-        choice = {"variant": options.variant, "use_safetensors": options.use_safetensors}
-        source = fetch(hub.parse(source), vault, trust=not verify, tell=tell, **choice)
+        source = fetch(
+            hub.parse(source),
+            vault,
+            trust=not verify,
+            tell=tell,
+            variant=options.variant,
+            use_safetensors=options.use_safetensors,
+            every=options.all_files,
+        )
     stock, known = _known(source, options, vault, trust=not verify, tell=tell)
     digests = {place: digest for place, (_, digest) in known.items()}
     try:

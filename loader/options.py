@@ -29,7 +29,8 @@ class Options:
 
     variant, use_safetensors: which of a folder's weights are meant, as from_pretrained of
     transformers has it; the export holds them under their plain names. weights_optional: whether a
-    folder without any may be opened, for its tokenizer or configuration.
+    folder without any may be opened, for its tokenizer or configuration. all_files: of a source on a
+    hub, have what no load opens as well.
     """
 
     profile: str = "strict"
@@ -47,6 +48,7 @@ class Options:
     variant: str | None = None
     use_safetensors: bool | None = None
     weights_optional: bool = False
+    all_files: bool = False
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ def _inventory(case: _Case) -> Inventory:
                 hub.parse(case.source),
                 variant=case.options.variant,
                 use_safetensors=case.options.use_safetensors,
+                every=case.options.all_files,
                 progress=lambda done, total: case.tell(Progress("fetch", "progress", done, total)),
             )
     with case.stage("inventory"):

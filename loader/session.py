@@ -13,13 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from safe_load import pipeline, rooms
-from safe_load.api import Result, Source, cleared, exported, judged
+from safe_load.api import Result, Source, Target, cleared, exported, given, judged
 from safe_load.options import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from safe_load import hub
     from safe_load.options import Progress
     from safe_load.report import Report
 
@@ -58,16 +57,16 @@ class Session:
         """As safe_load.scan."""
         return judged(self.report(source))
 
-    def load(self, source: Source, target: Source) -> Result:
+    def load(self, source: Source, target: Target) -> Result:
         """As safe_load.load."""
         path = os.fspath(target)
         return exported(
-            pipeline.load(os.fspath(source), path, self._options, backend=self._backend), path
+            pipeline.load(given(source), path, self._options, backend=self._backend), path
         )
 
     def clear(
         self,
-        source: Source | hub.Snapshot,
+        source: Source,
         *,
         refresh: bool = False,
         verify: bool = False,
@@ -86,7 +85,7 @@ class Session:
 
     def report(self, source: Source) -> Report:
         """The report of one scan, whatever its outcome."""
-        return pipeline.scan(os.fspath(source), self._options, backend=self._backend)
+        return pipeline.scan(given(source), self._options, backend=self._backend)
 
     def scan_all(
         self, sources: Iterable[Source], progress: Watcher | None = None
@@ -94,15 +93,15 @@ class Session:
         """The report of each source, in the order given, several at a time; one that takes long does
         not hold up the others. progress: called with each source and its report as it is done."""
 
-        def one(source: str) -> Report:
+        def one(source: Source) -> Report:
             report = self.report(source)
             if progress is not None:
-                progress(source, report)
+                progress(report.source.path, report)
             return report
 
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="session") as pool:
             try:
-                yield from pool.map(one, map(os.fspath, sources))
+                yield from pool.map(one, sources)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self._backend.stop()

@@ -100,6 +100,7 @@ SETTINGS: dict[str, Parser] = {
     "timeout": _seconds,
     "memory": _bytes,
     "hash": _flag,
+    "all-files": _flag,
     "format": _choice(*FORMATS),
     "quiet": _flag,
     "no-color": _flag,

@@ -56,6 +56,12 @@ _SETTINGS = [
     ),
     click.option("--memory", metavar="SIZE", help="For one source: 8GiB. [default: the profile's]"),
     click.option(
+        "--all-files",
+        is_flag=True,
+        default=None,
+        help="Of a source on a hub, download and judge all files, not only those that a load opens.",
+    ),
+    click.option(
         "--no-hash",
         is_flag=True,
         default=None,
