@@ -47,6 +47,7 @@ RULES: dict[str, tuple[Severity, str]] = {
     "SL601": ("high", "Loading it gives other weights than its bytes hold"),
     "SL602": ("low", "The file is malformed"),
     "SL603": ("medium", "The file unpacks to far more than it holds"),
+    "SL701": ("medium", "The commit is on no branch of its repository"),
 }
 #: Python reads its own source to show where a warning came from; ours lies on the stack.
 _OWN = str(Path(sandbox.__file__).resolve().parent) + "/"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from safe_load.compare import Difference
     from safe_load.config_asks import Ask
+    from safe_load.hub import Snapshot
     from safe_load.inside import Extracted, ExtractedFile, NamedCallable
     from safe_load.inventory import Inventory
 
@@ -169,6 +170,25 @@ def _code_beside(inventory: Inventory) -> Iterator[Finding]:
                 paths[0],
                 severity=severity,
             )
+
+
+def provenance(snapshot: Snapshot) -> list[Finding]:
+    """Judge where a commit comes from: a hub serves those of pull requests under the repository's
+    name, whoever opened them."""
+    where = f"{snapshot.name.repo}@{snapshot.commit}"
+    if snapshot.standing == "loose":
+        detail = (
+            f"No branch and no tag of {snapshot.name.repo} holds {snapshot.commit}. It may be a pull "
+            "request's, which anyone can open, or of a history that was rewritten."
+        )
+        return [finding("SL701", detail, where)]
+    if snapshot.standing == "proposed":
+        detail = (
+            f"{visible(snapshot.name.revision)} is a pull request: anyone may have opened it, and "
+            "the repository's owner has not accepted it."
+        )
+        return [finding("SL701", detail, where, severity="low")]
+    return []
 
 
 def integrity(differences: Sequence[Difference]) -> list[Finding]:

@@ -120,6 +120,7 @@ def _inventory(case: _Case) -> Inventory:
             return inventory.take(case.source, options=case.options)
         case.revision = snapshot.commit
         case.notes += snapshot.notes
+        case.findings += judge_files.provenance(snapshot)
         return inventory.take(case.source, snapshot.path, snapshot.files, case.options)
 
 

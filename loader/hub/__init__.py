@@ -59,13 +59,15 @@ class Name:
 class Snapshot:
     """What was asked for, on this disk and checked. commit: 40 hex digits; path: the folder in the
     hub's cache, or the file; files: those that were checked, relative to `path` where that is a
-    folder: what else lies there is not part of it. notes: what a reader should know."""
+    folder: what else lies there is not part of it. notes: what a reader should know. standing: of
+    the commit: "accepted", "proposed" by anyone, "loose" on no branch, or "unknown"."""
 
     name: Name
     commit: str
     path: Path
     files: frozenset[str]
     notes: tuple[str, ...] = ()
+    standing: str = "unknown"
 
 
 def is_name(source: str) -> bool:
@@ -136,12 +138,12 @@ def fetch(
     )
     try:
         with fetcher:
-            commit, cached, listed = fetcher.look_up()
+            found, listed = fetcher.look_up()
             files = listing.check(listed)
             choice = listing.choose(
                 files, name.path, variant=variant, use_safetensors=use_safetensors, every=every
             )
-            return _have(fetcher, name, commit, cached, files, choice, progress, sha256)
+            return _have(fetcher, name, found, files, choice, progress, sha256)
     except Refused as refused:
         raise _explained(name, refused.answer) from None
     except (NotLoadable, LimitHit) as error:
@@ -151,16 +153,18 @@ def fetch(
 def _have(
     fetcher: Fetcher,
     name: Name,
-    commit: str,
-    cached: str | None,
+    found: Answer,
     files: Mapping[str, Listed],
     choice: Choice,
     progress: Tell | None,
     sha256: Digest,
 ) -> Snapshot:
     """Download the choice, and what its indexes name, and check it."""
+    commit = found.commit or ""
     if not _COMMIT.fullmatch(commit):
         raise NotLoadable("the hub names no commit for it")
+    if _COMMIT.fullmatch(name.revision) and commit != name.revision:
+        raise NotLoadable(f"the hub answers with another commit, {commit}")
     if not choice.now:
         raise NotLoadable("it holds no file that a model is made of")
     wanted = list(choice.now)
@@ -187,7 +191,8 @@ def _have(
         commit,
         root / name.path,
         frozenset(file.path.removeprefix(below) for file in wanted),
-        tuple(_notes(name, cached, choice.left, wanted)),
+        tuple(_notes(name, found, choice.left, wanted)),
+        found.standing or "unknown",
     )
 
 
@@ -259,12 +264,15 @@ def _forget(link: Path) -> None:
 
 def _notes(
     name: Name,
-    cached: str | None,
+    found: Answer,
     left: tuple[Listed, ...],
     wanted: list[Listed],
 ) -> Iterable[str]:
-    if cached is not None:
-        yield f"{_WHY_CACHED[cached]}: this is what the cache holds of {name.revision}"
+    if isinstance(found.cached, str):
+        why = _WHY_CACHED.get(found.cached, _WHY_CACHED["down"])
+        yield f"{why}: this is what the cache holds of {name.revision}"
+    elif found.standing == "unknown":
+        yield "the hub did not say whether the commit is on a branch of the repository"
     if unchecked := [file.path for file in wanted if not (file.sha256 or file.blob)]:
         yield f"not checked, since the cache does not say what the hub lists: {_some(unchecked)}"
     paths = {file.path for file in wanted}

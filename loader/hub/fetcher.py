@@ -35,6 +35,8 @@ _LIMITS = {
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_NOFILE: _MAX_DESCRIPTORS,
 }
+_MOST_BRANCHES = 20
+_HISTORY = 20.0  # seconds to look through the history of a repository
 _TIMEOUT = 10.0  # seconds for an answer about a repository
 
 _write = threading.Lock()
@@ -73,7 +75,8 @@ def _serve(asked: dict[str, Any]) -> None:
     commit, why, files = hub.look_up()
     for file in files:
         _say(file=file)
-    _say(commit=commit, cached=why, cache=str(hub.cache))
+    standing = None if why else hub.standing(commit)
+    _say(commit=commit, cached=why, standing=standing)
     lines = iter(sys.stdin.readline, "")
     orders: list[dict[str, Any]] = []
     arrived = threading.Condition()
@@ -160,6 +163,36 @@ class _Hub:
             raise _Refused("listing")
         self._remember(commit)
         return commit, None, files
+
+    def standing(self, commit: str) -> str:
+        """Whose word the commit is: of an "accepted" one, a branch or tag holds it; a "proposed" one
+        is a pull request's, and anyone may open one; on no branch, it is "loose", and most likely a
+        pull request's as well; "unknown" where the hub does not say in time."""
+        if not commit.startswith(self.revision.lower()):
+            return "proposed" if self.revision.startswith("refs/pr/") else "accepted"
+        answer: list[str] = []
+
+        def ask() -> None:
+            try:
+                refs = self.api.list_repo_refs(self.repo)
+                named = [*refs.branches, *refs.tags, *refs.converts]
+                found = commit in {ref.target_commit for ref in named} or any(
+                    commit
+                    in {
+                        each.commit_id
+                        for each in self.api.list_repo_commits(self.repo, revision=branch.name)
+                    }
+                    for branch in refs.branches[:_MOST_BRANCHES]
+                )
+                if found or len(refs.branches) <= _MOST_BRANCHES:
+                    answer.append("accepted" if found else "loose")
+            except Exception:  # noqa: BLE001 - a hub without a history: it does not say
+                answer.append("unknown")
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(_HISTORY)
+        return answer[0] if answer else "unknown"
 
     @property
     def _folder(self) -> Path:

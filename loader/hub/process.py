@@ -29,13 +29,13 @@ _MAX_LINE = 64 << 10
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the fetcher: a listed file (path, size, blob, sha256), the commit, some bytes that
-    came, a file that is there (`place`; cached: it was before), the end of an order, or an error."""
+    """One line of the fetcher: a listed file (path, size, blob, sha256), the commit (cached: why the
+    cache stands in for the hub; standing: see fetcher._Hub.standing), some bytes that came, a file that is there (`place`; cached: it was before), the end of an order, or an error."""
 
     file: tuple[str, int, str, str | None] | None = None
     commit: str | None = None
     cached: str | bool | None = None
-    cache: str | None = None
+    standing: str | None = None
     bytes: int | None = None
     done: str | None = None
     place: str | None = None
@@ -110,8 +110,8 @@ class Fetcher:
             process.wait()
         process.stdout.close()
 
-    def look_up(self) -> tuple[str, str | None, list[Listed]]:
-        """The commit, why the cache stands in for the hub, and the files."""
+    def look_up(self) -> tuple[Answer, list[Listed]]:
+        """The answer with the commit, and the files."""
         self._say(self._asked)
         files: list[Listed] = []
         for answer in self._answers():
@@ -120,8 +120,7 @@ class Fetcher:
                 if len(files) > MAX_LISTED:
                     raise NotLoadable(f"it holds more than {MAX_LISTED:,} files")
             elif answer.commit is not None:
-                why = answer.cached if isinstance(answer.cached, str) else None
-                return answer.commit, why, files
+                return answer, files
         raise NotLoadable("the hub's answer makes no sense")
 
     def download(

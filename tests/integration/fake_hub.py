@@ -139,6 +139,7 @@ class FakeHub(_Server):
         #: repository -> name -> commit, and repository -> commit -> path -> content.
         self.names: dict[str, dict[str, str]] = {}
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
+        self.moved: dict[tuple[str, str], list[str]] = {}
         #: What is said of the files, after whoever tampers with it.
         self.listing: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda files: files
         super().__init__()
@@ -163,6 +164,7 @@ class FakeHub(_Server):
         commit = hashlib.sha1(told.encode()).hexdigest()
         commits[commit] = files
         self.names.setdefault(repo, {})[name] = commit
+        self.moved.setdefault((repo, name), []).append(commit)
         for path, content in files.items():
             if path.endswith(LFS):
                 self.storage.blobs[hashlib.sha256(content).hexdigest()] = content
@@ -174,16 +176,32 @@ class FakeHub(_Server):
         repo, rest = "/".join(parts[2:4] if api else parts[:2]), parts[4:] if api else parts[2:]
         if repo not in self.commits:
             return Answer(404, headers={"X-Error-Code": "RepoNotFound"})
-        kind, revision, *path = rest or ["revision"]
+        if rest == ["refs"]:
+            return _json(self._refs(repo))
+        kind, revision, *path = rest
         commit = self.names[repo].get(revision or "main", revision)
         files = self.commits[repo].get(commit)
         if files is None:
             return Answer(404, headers={"X-Error-Code": "RevisionNotFound"})
         if kind == "revision":
             return _json({"id": repo, "modelId": repo, "sha": commit, "siblings": [], "tags": []})
+        if kind == "commits":
+            return _json([_commit(each) for each in self.history(repo, revision)])
         if kind == "tree":
             return self._tree(request, files)
         return self._file("/".join(path), files, commit)
+
+    def history(self, repo: str, name: str) -> list[str]:
+        """The commits that `name` has stood for."""
+        return self.moved[repo, name]
+
+    def _refs(self, repo: str) -> dict[str, Any]:
+        refs: dict[str, Any] = {"branches": [], "tags": [], "converts": []}
+        for name, commit in self.names[repo].items():
+            if not name.startswith("refs/"):
+                full = f"refs/heads/{name}"
+                refs["branches"].append({"name": name, "ref": full, "targetCommit": commit})
+        return refs
 
     def _tree(self, request: Request, files: dict[str, bytes]) -> Answer:
         entries = self.listing([_entry(path, content) for path, content in files.items()])
@@ -219,6 +237,11 @@ def _entry(path: str, content: bytes) -> dict[str, Any]:
         sha256 = hashlib.sha256(content).hexdigest()
         entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 130}
     return entry
+
+
+def _commit(commit: str) -> dict[str, Any]:
+    told = {"title": "", "message": "", "date": "2026-01-01T00:00:00.000Z", "authors": []}
+    return {"id": commit, **told}
 
 
 def _blob(content: bytes) -> str:

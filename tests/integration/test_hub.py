@@ -102,7 +102,7 @@ def test_a_file_or_folder_that_is_named_is_what_comes(server: FakeHub) -> None:
     folder = _fetch(f"hf://{REPO}@main/small")
     assert folder.files == {"model.safetensors", "config.json"}
     assert (folder.path / "model.safetensors").read_bytes() == b"S"
-    assert _fetch(every=True).files >= set(FILES)
+    assert _fetch(every=True).files == {*FILES, "small/model.safetensors", "small/config.json"}
 
 
 def test_the_shards_are_those_that_the_index_names(server: FakeHub) -> None:
@@ -166,7 +166,34 @@ def test_a_tag_a_pull_request_and_a_commit_are_names_as_well(server: FakeHub) ->
     first = server.add(REPO, FILES, "v1.0")
     other = server.add(REPO, FILES, "refs/pr/7")
     assert _fetch(f"hf://{REPO}@v1.0").commit == first
+    assert _fetch(f"hf://{REPO}@refs/pr/7").commit == other
     assert _fetch(f"hf://{REPO}@{other}").commit == other
+
+
+def test_a_commit_that_no_branch_holds_is_told(server: FakeHub, saved: Path) -> None:
+    """A hub serves the commits of pull requests under the repository's own name."""
+    old = server.add(REPO, saved)
+    server.add(REPO, saved)
+    foreign = server.add(REPO, saved, "refs/pr/7")
+
+    def told(revision: str, **options: Any) -> tuple[str, list[tuple[str, str]]]:
+        report = pipeline.scan(f"hf://{REPO}@{revision}", Options(depth="weights", **options))
+        return report.outcome, [(found.id, found.severity) for found in report.findings]
+
+    assert told(old) == ("ok", [])
+    assert told("main") == ("ok", [])
+    assert told(foreign) == ("rejected", [("SL701", "medium")])
+    assert told("refs/pr/7") == ("ok", [("SL701", "low")])
+    server.before = lambda request: Answer(403) if request.path.endswith("/refs") else None
+    snapshot = _fetch(f"hf://{REPO}@{foreign}")
+    assert "did not say whether the commit is on a branch" in snapshot.notes[0]
+
+
+def test_another_commit_than_the_one_asked_for_is_refused(server: FakeHub) -> None:
+    first, second = server.add(REPO, FILES), server.add(REPO, FILES)
+    lie = json.dumps({"id": REPO, "sha": second}).encode()
+    server.before = lambda request: Answer(200, lie) if "/revision/" in request.path else None
+    assert f"another commit, {second}" in _fails(f"hf://{REPO}@{first}")
 
 
 @pytest.mark.parametrize(
