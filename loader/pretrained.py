@@ -204,6 +204,7 @@ def _fetched(source: str, where: Mapping[str, Any], choice: Mapping[str, Any]) -
         Vault(cleared.home()),
         local_files_only=bool(where.get("local_files_only")),
         force_download=bool(where.get("force_download")),
+        weights=not choice.get("weights_optional"),
         **wanted,
     )
 

@@ -117,6 +117,7 @@ def fetch(
     force_download: bool = False,
     variant: str | None = None,
     use_safetensors: bool | None = None,
+    weights: bool = True,
     every: bool = False,
     progress: Tell | None = None,
     sha256: Digest = sha256_files,
@@ -124,7 +125,8 @@ def fetch(
     """Resolve the name to a commit, download what a load of it opens, and check it.
 
     cache_dir, token, local_files_only, force_download, variant, use_safetensors: as from_pretrained
-    has them, and None means what it means there. every: all files, not only what a load opens.
+    has them, and None means what it means there. weights: whether any are wanted, or only what says
+    how to read text and images. every: all files, not only what a load opens.
     progress: called with the bytes that came and those in all. sha256: what hashes files, or knows
     their hashes. Raises NotLoadable, LimitHit for time and disk space.
     """
@@ -141,7 +143,12 @@ def fetch(
             found, listed = fetcher.look_up()
             files = listing.check(listed)
             choice = listing.choose(
-                files, name.path, variant=variant, use_safetensors=use_safetensors, every=every
+                files,
+                name.path,
+                variant=variant,
+                use_safetensors=use_safetensors,
+                weights=weights,
+                every=every,
             )
             return _have(fetcher, name, found, files, choice, progress, sha256)
     except Refused as refused:

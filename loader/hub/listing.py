@@ -109,12 +109,13 @@ def choose(
     *,
     variant: str | None = None,
     use_safetensors: bool | None = None,
+    weights: bool = True,
     every: bool = False,
 ) -> Choice:
     """What a load of `path` (a file, a folder, "" for all) opens: the weights that transformers would
     choose, configuration, tokenizer, and code, which is named in the report. variant and
-    use_safetensors: as from_pretrained has them. every: all files. Raises NotLoadable when there is
-    no such path."""
+    use_safetensors: as from_pretrained has them. weights: whether any are wanted. every: all files.
+    Raises NotLoadable when there is no such path."""
     if path in files:
         return _checked(files, {path}, ())
     below = f"{path}/" if path else ""
@@ -132,25 +133,25 @@ def choose(
     def chosen(folder: str) -> set[str]:
         return _weights(folders.get(folder, ()), variant, use_safetensors)
 
-    weights = {"": chosen("")}
+    opened = {"": chosen("")}
     others = [
         folder
         for folder in folders
         if folder and folder.count("/") < _MAX_DEPTH and not _skipped(folder)
     ]
-    if _COMPOSITE & set(top) or not weights[""]:
-        weights |= {folder: chosen(folder) for folder in others}
+    if _COMPOSITE & set(top) or not opened[""]:
+        opened |= {folder: chosen(folder) for folder in others}
     wanted: set[str] = set()
     indexes = []
     for folder in ("", *others):
         start = below + (f"{folder}/" if folder else "")
-        names = weights.get(folder, set())
+        names = opened.get(folder, set()) if weights else set()
         wanted |= {start + name for name in names}
         indexes += [start + name for name in names if name.endswith(".json")]
         wanted |= {
             start + name
             for name in folders.get(folder, [])
-            if _is_text(name, files[start + name].size, chosen=folder in weights)
+            if _is_text(name, files[start + name].size, chosen=folder in opened)
         }
     return _checked(files, wanted, tuple(sorted(indexes)))
 

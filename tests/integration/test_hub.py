@@ -142,6 +142,12 @@ def test_a_variant_is_chosen_as_transformers_does(server: FakeHub) -> None:
     }
 
 
+def test_who_wants_a_tokenizer_downloads_no_weights(server: FakeHub) -> None:
+    server.add(REPO, FILES)
+    assert _fetch(weights=False).files == LOADED - {"model.safetensors"}
+    assert not server.storage.requests
+
+
 # --- to which commit
 
 
