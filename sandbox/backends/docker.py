@@ -92,6 +92,7 @@ class DockerBackend(Backend):
                 stack.callback(self._running.discard, attached)
                 if self.kind == "gvisor":
                     witness = gvisor.Witness(self.profile.limits.events)
+                    heard.shift = None  # gVisor's clock starts with the container
                 stream = attached.start(witness)
                 if self._stops == stops:
                     self._converse(stream, image, job, policy, heard)

@@ -28,6 +28,7 @@ from safe_load import profiles
 from safe_load.sandbox.backends import trace_points
 from safe_load.sandbox.backends.trace_points import BadMessage, Point
 from safe_load.sandbox.policy import compile_policy
+from safe_load.sandbox.room.sinkhole import ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +103,6 @@ def adapt(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "kernel": "gvisor",
         "mark": MARK,
-        "sinkhole": False,
         # gVisor numbers files itself.
         "files": [(target, None) for target, _ in spec["files"]],
         "outputs": [None for _ in spec["outputs"]],
@@ -186,6 +186,8 @@ class Witness:
         told = {_key(event) for event in heard.events}
         for point in self._points:
             event = trace_points.event(point, policy.names, stage)
+            if profile.recording.sinkhole and _was_led(event):
+                continue  # the supervisor told whom it was meant for
             if point.number is None or point.number in forbidden:
                 heard.blame(
                     "broken",
@@ -292,6 +294,13 @@ def _wait_for(lock: int, folder: Path) -> None:
 def _key(event: Event) -> tuple[str, str]:
     arguments = {name: value for name, value in event.args.items() if name != "fd"}
     return event.syscall, json.dumps(arguments, sort_keys=True)
+
+
+def _was_led(event: Event) -> bool:
+    """A connection that the supervisor led into the sinkhole (room/lead.py)."""
+    target = event.args.get("to")
+    address = target.get("address", "") if isinstance(target, dict) else ""
+    return event.syscall == "connect" and str(address).startswith(ALIASES)
 
 
 def _is_quiet(event: Event, quiet: tuple[str, ...]) -> bool:

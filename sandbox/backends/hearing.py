@@ -68,7 +68,8 @@ class _Message(msgspec.Struct, frozen=True):
 @dataclass
 class Heard:
     """What came out of one room so far. quiet: below which folders reading is counted and not told;
-    lost: calls that another witness than the supervisor could not tell."""
+    lost: calls that another witness than the supervisor could not tell; shift: from the room's clock
+    to ours, None where it is another that is first heard of at the seal."""
 
     walls: dict[str, Wall] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -77,6 +78,7 @@ class Heard:
     sealed: float | None = None
     quiet: tuple[str, ...] = ()
     lost: int = 0
+    shift: float | None = 0.0
     result: bytearray = field(default_factory=bytearray)
     output: bytearray = field(default_factory=bytearray)
     pending: bytearray = field(default_factory=bytearray)
@@ -246,7 +248,7 @@ def _take(heard: Heard, message: _Message) -> None:
     if message.kind == "event" and message.decision in ("allowed", "denied", "redirected"):
         heard.events.append(
             Event(
-                t=message.t,
+                t=message.t + (heard.shift or 0.0),
                 stage=message.stage,
                 pid=message.pid,
                 ppid=message.ppid,
@@ -260,7 +262,7 @@ def _take(heard: Heard, message: _Message) -> None:
     elif message.kind == "egress":
         heard.egress.append(
             Conversation(
-                t=message.t,
+                t=message.t + (heard.shift or 0.0),
                 protocol=message.protocol,
                 address=message.address,
                 port=message.port,
@@ -274,7 +276,9 @@ def _take(heard: Heard, message: _Message) -> None:
     elif message.kind == "refused":
         heard.refused = heard.sealed is None
     elif message.kind == "sealed":
-        heard.sealed, heard.quiet = message.t, message.quiet
+        if heard.shift is None:
+            heard.shift = time.monotonic() - message.t
+        heard.sealed, heard.quiet = message.t + heard.shift, message.quiet
     elif message.kind == "end" and heard.end is None:
         heard.end = message
         if message.output is not None:

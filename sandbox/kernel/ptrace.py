@@ -18,7 +18,7 @@ from collections import deque
 from safe_load.sandbox.kernel import libc
 from safe_load.sandbox.kernel.seccomp import Notification
 
-_CONT, _GETREGS, _SETREGS, _SEIZE, _LISTEN = 7, 12, 13, 0x4206, 0x4208
+_POKE, _CONT, _GETREGS, _SETREGS, _SEIZE, _LISTEN = 5, 7, 12, 13, 0x4206, 0x4208
 _TRACE_FORK, _TRACE_VFORK, _TRACE_CLONE, _TRACE_SECCOMP = 1 << 1, 1 << 2, 1 << 3, 1 << 7
 _EXIT_KILL = 1 << 20  # when the tracer dies, so do they
 _OPTIONS = _TRACE_FORK | _TRACE_VFORK | _TRACE_CLONE | _TRACE_SECCOMP | _EXIT_KILL
@@ -27,7 +27,8 @@ _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _WALL = 0x40000000  # wait4(2): threads too
 # struct user_regs_struct of x86-64 (sys/user.h): 27 words.
 _REGISTERS = struct.Struct("=27Q")
-_RESULT, _NUMBER = 10, 15  # rax, orig_rax
+_RESULT, _NUMBER, _STACK = 10, 15, 19  # rax, orig_rax, rsp
+_BELOW_STACK = 1024  # past the red zone, which is the function's own
 _ARGUMENTS = (14, 13, 12, 7, 9, 8)  # rdi, rsi, rdx, r10, r8, r9
 _WORD = (1 << 64) - 1
 
@@ -94,6 +95,25 @@ class Tracer:
                 raise
         else:
             _quietly(_CONT, notification.id)
+
+    def put(self, notification: Notification, data: bytes) -> int:
+        """Put something where only the caller's thread looks: below its stack. Returns the address.
+        Raises OSError."""
+        top = self._waiting[notification.id][_STACK] - _BELOW_STACK
+        address = (top - len(data)) & ~0xF
+        padded = data + bytes(-len(data) % 8)
+        for at in range(0, len(padded), 8):
+            (word,) = struct.unpack_from("=q", padded, at)
+            libc.syscall("ptrace", _POKE, notification.id, address + at, word)
+        return address
+
+    def amend(self, notification: Notification, arguments: dict[int, int]) -> None:
+        """Let the kernel carry the call out with these registers changed. Raises OSError."""
+        registers = self._waiting[notification.id]
+        for index, value in arguments.items():
+            registers[_ARGUMENTS[index]] = value
+        raw = ctypes.create_string_buffer(_REGISTERS.pack(*registers), _REGISTERS.size)
+        _ptrace(_SETREGS, notification.id, ctypes.addressof(raw))
 
     def ended(self) -> int | None:
         """The process's wait status when it has ended: said once."""

@@ -43,8 +43,11 @@ def main(_argument: int) -> int:
         return 1
     spec |= {"result": os.dup(2), "output": output, "drain": drain, "outputs": outputs}
     spec |= _places(spec)
-    if spec["kernel"] == "linux":  # another kernel has namespaces of its own, unlike the host's
+    if spec["kernel"] == "linux":
         launch.tell_namespaces(channel.wall, spec["outer"], "")
+    else:  # what the host's namespaces keep apart, a whole kernel keeps apart
+        for name in spec["outer"].keys() - {"user-namespace", "pid-namespace"}:
+            channel.wall(name, stands=True, detail="gVisor's kernel is this container's own")
     identity = supervisor.Identity(
         separated=False, outer_pid_namespace=spec["outer"]["pid-namespace"], kept=()
     )

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _KEPT = 4096  # bytes of each conversation
 _MOST_LISTENERS, _MOST_CONVERSATIONS = 256, 128
-_MOST_ALIASES = 65_536
+_MOST_ALIASES = 65_535
+#: Where the aliases are, in the presentation of addresses.
+ALIASES = "127.64."
 _PATIENCE_S = 1.0  # a conversation in which nothing is said is ended
 _CONNECT_S = 0.05  # on loopback it takes microseconds, unless the socket drops the answer
 _DNS = 53
@@ -70,7 +72,7 @@ class Aliases:
             number = len(self._aliases) + 1
             if number > _MOST_ALIASES:
                 raise OSError(errno.ECONNREFUSED, "too many addresses")
-            alias = f"127.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+            alias = f"{ALIASES}{number >> 8}.{number & 255}"
             self._aliases[address] = alias
             self._meant[alias] = address
         return self._aliases[address]
@@ -105,6 +107,17 @@ class Sinkhole:
         if sock.type & socket.SOCK_STREAM:
             # At once, so that the queue of connections is never long enough to block us.
             self._accept(self._ports[(_family(target), "tcp", target[1])])
+
+    def lead(self, family: int, kind: int, target: tuple[str, int]) -> tuple[str, int]:
+        """Where a socket of that family and kind shall be led that wants to reach `target`: we listen
+        there. Raises OSError as `redirect`."""
+        address, port = target
+        if self._aliases is not None:
+            address = self._aliases.of(address)
+        if family == socket.AF_INET6 and ":" not in address:
+            address = f"::ffff:{address}"
+        self._listen(_family((address, port)), kind, port)
+        return address, port
 
     def send(self, sock: socket.socket, data: bytes, target: tuple[str, int]) -> int:
         """Send for the worker to an address. Raises OSError as `redirect`."""
@@ -153,16 +166,10 @@ class Sinkhole:
         """Have a listener for what the socket is about to reach; the target as the socket takes it."""
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
             raise OSError(errno.ECONNREFUSED, "no listener for this family")
-        address, port = target
-        if self._aliases is not None:
-            address = self._aliases.of(address)
-            if sock.family == socket.AF_INET6:
-                with suppress(OSError):  # it is bound already: the connection fails below
-                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        if sock.family == socket.AF_INET6 and ":" not in address:
-            address = f"::ffff:{address}"
-        self._listen(_family((address, port)), sock.type, port)
-        return address, port
+        if self._aliases is not None and sock.family == socket.AF_INET6:
+            with suppress(OSError):  # it is bound already: the connection fails below
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        return self.lead(sock.family, sock.type, target)
 
     def _listen(self, family: int, kind: int, port: int) -> None:
         protocol = "tcp" if kind & socket.SOCK_STREAM else "udp"

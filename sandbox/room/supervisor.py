@@ -23,6 +23,7 @@ from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
 from safe_load.sandbox.room import cell
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
 from safe_load.sandbox.room.inside import PROC, Inside
+from safe_load.sandbox.room.lead import lead
 from safe_load.sandbox.room.recorder import Channel, Printed, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
 from safe_load.sandbox.room.watch import Watch
@@ -62,9 +63,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class _Diverted:
-    """What a redirected call returns: value, or errno if that is not 0."""
+    """What a redirected call returns: value, or errno if that is not 0. None: what comes of it, for the
+    caller carries it out itself, towards where it was led."""
 
-    value: int
+    value: int | None
     number: int = 0
 
 
@@ -244,7 +246,8 @@ class _Supervision:
         else:
             raise Broken("the cell did not hand its listener over")
         self._check_posture()
-        if self._sinkhole is not None:  # it works on the worker's own sockets
+        if self._sinkhole is not None and self._spec["kernel"] == "linux":
+            # It works on the worker's own sockets.
             pidfd = os.pidfd_open(self._worker)
             os.close(process.getfd(pidfd, 1))
             os.close(pidfd)
@@ -357,7 +360,7 @@ class _Supervision:
             )
         if number:
             listener.refuse(call, number)
-        elif diverted is not None:
+        elif diverted is not None and diverted.value is not None:
             listener.emulate(call, diverted.value)
         else:
             listener.resume(call)
@@ -372,6 +375,9 @@ class _Supervision:
         if "port" not in target or "place" in args.get("message", {}):
             return None
         try:
+            if self._tracer is not None and self._spec["kernel"] == "gvisor":
+                lead(self._tracer, self._sinkhole, name, call, caller, args)
+                return _Diverted(None)
             pidfd = os.pidfd_open(_process_of(call.pid))
             try:
                 duplicate = socket.socket(fileno=process.getfd(pidfd, signed(call.args[0])))
