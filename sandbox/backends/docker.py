@@ -112,6 +112,10 @@ class DockerBackend(Backend):
         _, image = self._prepare()
         return image.identity
 
+    def close(self) -> None:
+        if self._prepared is not None:
+            self._prepared[0].close()
+
     def stop(self) -> None:
         self._stops += 1
         for attached in tuple(self._running):
@@ -261,8 +265,11 @@ def _writable(job: Job, user: tuple[int, int]) -> Iterator[None]:
     foreign = {
         descriptor: status for descriptor, status in before.items() if status.st_uid != user[0]
     }
-    for descriptor in foreign:
-        os.fchown(descriptor, *user)
+    try:
+        for descriptor in foreign:
+            os.fchown(descriptor, *user)
+    except OSError as error:
+        raise OSError(f"an output cannot be given to user {user[0]}: {error.strerror}") from error
     try:
         yield
     finally:

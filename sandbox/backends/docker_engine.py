@@ -9,7 +9,7 @@ import functools
 import os
 import re
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,10 +66,9 @@ class Engine:
             ) from error
         self._docker = docker
         self._local = threading.local()
-        with self._explained("the engine is not reachable"):
-            found: str = docker.APIClient(
-                **docker.utils.kwargs_from_env(), timeout=_TIMEOUT_S
-            ).version()["ApiVersion"]
+        self._clients: list[APIClient] = []
+        with self._explained("the engine is not reachable"), closing(self._client(None)) as client:
+            found: str = client.version()["ApiVersion"]
         self._version = found
         if tuple(map(int, found.split("."))) < _OLDEST:
             wanted = ".".join(map(str, _OLDEST))
@@ -81,15 +80,21 @@ class Engine:
     @property
     def api(self) -> APIClient:
         """The client of this thread: they are not made to be shared."""
-        client = getattr(self._local, "client", None)
+        client: APIClient | None = getattr(self._local, "client", None)
         if client is None:
-            client = self._docker.APIClient(
-                **self._docker.utils.kwargs_from_env(),
-                timeout=_TIMEOUT_S,
-                version=self._version,
-            )
-            self._local.client = client
+            client = self._local.client = self._client(self._version)
+            self._clients.append(client)
         return client
+
+    def _client(self, version: str | None) -> APIClient:
+        where = self._docker.utils.kwargs_from_env()
+        return self._docker.APIClient(**where, timeout=_TIMEOUT_S, version=version)
+
+    def close(self) -> None:
+        """Let go of every connection. None may be in use; new ones are made when they are needed."""
+        self._local = threading.local()
+        while self._clients:
+            self._clients.pop().close()
 
     def image(self, name: str, version: str) -> Image:
         """The image of that name, which must hold the same safe-load as this one."""
@@ -138,10 +143,7 @@ class Engine:
                 hostname="localhost",
                 working_dir="/",
                 stdin_open=True,
-                host_config={
-                    **self.api.create_host_config(**host),
-                    # Without it an attached client that goes would leave standard input open.
-                },
+                host_config=self.api.create_host_config(**host),
                 healthcheck={"test": ["NONE"]},
             )
         return Container(made["Id"])

@@ -24,6 +24,8 @@ _STDOUT, _STDERR = 1, 2
 _LARGEST = 1 << 20  # of one frame: engines send 32 KiB at most
 _PIECE = 1 << 18
 _SAY_S = 60.0
+#: How long after the line was let go of a container may still talk, and how often that is looked at.
+_GRACE_S, _LOOK_S = 1.0, 0.25
 
 
 class Stream:
@@ -33,6 +35,7 @@ class Stream:
         self._attached = attached
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._pending = bytearray()
+        self.let_go: float | None = None  # when
 
     def say(self, data: bytes) -> None:
         """Send to standard input. Raises OSError."""
@@ -70,12 +73,16 @@ class Stream:
 
     def hang_up(self) -> None:
         """Let go of standard input; may be called from another thread."""
+        self.let_go = self.let_go or time.monotonic()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Let go of all of it."""
         self.hang_up()
+        response = getattr(self._attached, "_response", None)
+        if response is not None:  # which holds the connection
+            response.close()
         self._attached.close()
 
 
@@ -88,7 +95,10 @@ def listen(stream: Stream, heard: Heard, profile: Profile, patience_s: float) ->
         if left <= 0:
             heard.blame("broken", "the supervisor did not keep the time limit")
             return False
-        frames = stream.hear(left)
+        if stream.let_go is not None and time.monotonic() > stream.let_go + _GRACE_S:
+            heard.blame("broken", "the supervisor did not end when it was told to")
+            return False
+        frames = stream.hear(min(left, _LOOK_S))
         if frames is None:
             break
         for kind, data in frames:

@@ -80,6 +80,8 @@ def _take_over(spec: dict[str, Any]) -> None:
         raise OSError(errno.EPERM, "the container runs as root")
     if "ro" not in _mounted()["/"]:
         raise OSError(errno.EPERM, "the container's root can be written to")
+    if not os.access(root.SCRATCH, os.W_OK):
+        raise OSError(errno.EACCES, f"the container's {root.SCRATCH} cannot be written to")
     writable = [path for path in _writable() if not f"{path}/".startswith(_WRITABLE)]
     if writable:
         raise OSError(errno.EPERM, f"the container has {writable[0]} writable")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import containers
 import rooms
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ BACKENDS = {
     "warm": rooms.users()[:1],
     # ptrace in the place of notification, as in gVisor's kernel.
     "traced": rooms.users()[-1:],
+    "docker": rooms.users(),
 }
 
 Started = dict[tuple[str, str], rooms.Controller]
@@ -53,6 +55,8 @@ def _started() -> Iterator[Started]:
 def house(request: pytest.FixtureRequest) -> tuple[str, str]:
     """Each backend in turn, as each kind of user."""
     backend, user = request.param
+    if backend in rooms.IN_CONTAINERS and (reason := containers.missing()):
+        pytest.skip(reason)
     return str(backend), str(user)
 
 
@@ -62,11 +66,6 @@ def user(house: tuple[str, str]) -> str:
     return house[1]
 
 
-def _controller(house: tuple[str, str]) -> rooms.Controller:
-    backend, user = house
-    return rooms.Controller(rooms.command(user), backend)
-
-
 @pytest.fixture
 def room(house: tuple[str, str], _started: Started) -> rooms.Controller:
     """A controller that runs jobs, each in a fresh room: `room.run("module:function", {...})`."""
@@ -74,7 +73,7 @@ def room(house: tuple[str, str], _started: Started) -> rooms.Controller:
     if controller is None or controller.process.poll() is not None:
         if controller is not None:
             controller.close()
-        controller = _started[house] = _controller(house)
+        controller = _started[house] = rooms.controller(house)
     return controller
 
 
@@ -92,7 +91,7 @@ def own_controller(house: tuple[str, str]) -> Iterator[Callable[[], rooms.Contro
     made: list[rooms.Controller] = []
 
     def make() -> rooms.Controller:
-        made.append(_controller(house))
+        made.append(rooms.controller(house))
         return made[-1]
 
     yield make

@@ -54,7 +54,10 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     profile = _adapt(profiles.load(_PROFILES.get(request["backend"], "strict")), request["profile"])
     job: dict[str, Any] = request["job"]
     with ExitStack() as stack:
-        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(request["outputs"])]
+        # With names: a container is told one.
+        files = [
+            stack.enter_context(tempfile.NamedTemporaryFile()) for _ in range(request["outputs"])
+        ]
         backend = _BACKENDS[request["backend"]](profile, **request["options"])
         stack.callback(backend.close)
         stop_after = request["stop_after"]
@@ -124,15 +127,24 @@ def _traced(profile: Any, **options: Any) -> Any:
     return Traced(profile, **options)
 
 
+def _docker(profile: Any, **options: Any) -> Any:
+    from safe_load.sandbox.backends.docker import DockerBackend
+    from safe_load.version import version
+
+    image = os.environ["SAFE_LOAD_TEST_IMAGE"]
+    return DockerBackend(profile, image=image, version=version(), **options)
+
+
 #: Every backend that the suite proves. Another one is one more line here and in conftest.BACKENDS.
 _BACKENDS: dict[str, Callable[..., Any]] = {
     "native": _native,
     "native-b": _alone,
     "warm": _warm,
     "traced": _traced,
+    "docker": _docker,
 }
 #: The profile of each, where it is not `strict`: where tier A is proven, nothing else shall pass for it.
-_PROFILES = dict.fromkeys(("native", "warm", "traced"), "strict-a")
+_PROFILES = dict.fromkeys(("native", "warm", "traced", "docker"), "strict-a")
 
 
 if __name__ == "__main__":

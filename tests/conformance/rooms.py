@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import containers
 import msgspec
 import pytest
 import safe_load
@@ -82,6 +83,7 @@ class Controller:
             stdout=subprocess.PIPE,
             env={
                 "SAFE_LOAD_TEST_SECRET": SECRET,
+                "SAFE_LOAD_TEST_IMAGE": containers.IMAGE,
                 "PATH": os.defpath,
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
@@ -89,6 +91,8 @@ class Controller:
             # Groups of the caller's, which root's worker must not be in.
             extra_groups=[0, 4] if os.geteuid() == 0 else None,
         )
+        if self.backend in IN_CONTAINERS:
+            _with_containers.add(self.process.pid)
 
     def start(
         self,
@@ -161,6 +165,13 @@ class Controller:
                     stream.close()
 
 
+def controller(house: tuple[str, str]) -> Controller:
+    """A controller for that backend, as that user."""
+    backend, user = house
+    group = containers.group() if backend in IN_CONTAINERS else None
+    return Controller(command(user, group=group), backend)
+
+
 def _paths() -> list[str]:
     """Where a controller finds safe_load and what it needs: as this process does."""
     ours = Path(safe_load.__file__).parent.parent
@@ -173,16 +184,22 @@ def _paths() -> list[str]:
     ]
 
 
-def command(user: str, *, lacking: tuple[str, ...] = (), namespaces: bool = True) -> list[str]:
+def command(
+    user: str,
+    *,
+    lacking: tuple[str, ...] = (),
+    namespaces: bool = True,
+    group: int | None = None,
+) -> list[str]:
     """How to start a controller as that user: "root", "user" (an ordinary one) or "self".
 
     lacking: system calls that its kernel shall not have; namespaces: whether it shall let anyone
-    make a user namespace."""
+    make a user namespace; group: that the ordinary user is in."""
     python = [sys.executable, "-I"]
     prefix: list[str] = []
     if user == "user":
         python = [str(python_for_all()), "-I"]
-        prefix = _as_ordinary_user()
+        prefix = _as_ordinary_user(group)
     if not namespaces:
         # The setting is one of each user namespace: this one is our own, the machine's stays.
         switch_off = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
@@ -192,9 +209,10 @@ def command(user: str, *, lacking: tuple[str, ...] = (), namespaces: bool = True
     return [*prefix, *python, str(HERE / "controller.py"), *_paths()]
 
 
-def _as_ordinary_user() -> list[str]:
+def _as_ordinary_user(group: int | None = None) -> list[str]:
+    groups = "--clear-groups" if group is None else f"--groups={group}"
     # Through env: setpriv still has root's capabilities when it looks up the program that it starts.
-    return ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", "env"]
+    return ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", groups, "env"]
 
 
 @cache
@@ -235,8 +253,13 @@ def users() -> list[str]:
 ANY = ("native", users()[-1])
 
 
+#: Backends whose rooms are containers, and the controllers that use them.
+IN_CONTAINERS = ("docker",)
+_with_containers: set[int] = set()
+
+
 def descendants(pid: int) -> dict[int, str]:
-    """Every process below that one, with its name."""
+    """Every process below that one, with its name, and what runs in its containers."""
     children: dict[int, list[int]] = {}
     names: dict[int, str] = {}
     for folder in Path("/proc").iterdir():
@@ -249,8 +272,9 @@ def descendants(pid: int) -> dict[int, str]:
         name, _, rest = raw.partition(b"(")[2].rpartition(b")")
         children.setdefault(int(rest.split()[1]), []).append(int(folder.name))
         names[int(folder.name)] = name.decode("utf-8", "replace")
-    found: dict[int, str] = {}
-    waiting = [pid]
+    firsts = containers.first_processes(pid) if pid in _with_containers else []
+    found = {first: names[first] for first in firsts if first in names}
+    waiting = [pid, *found]
     while waiting:
         for child in children.get(waiting.pop(), []):
             found[child] = names[child]

@@ -36,6 +36,8 @@ def test_the_worker_cannot_see_a_file_of_the_host(
     # What cannot be read but can be found: only what the room itself puts there.
     found = {path for path, met in ran.value.items() if not met[0]}
     own = {"/proc/self/environ", "/proc/self/maps", "/proc/self/fd", "/proc/self/root"}
+    if room.backend in rooms.IN_CONTAINERS:  # an engine's own: not opened, but there
+        own |= {path for path in found if path.startswith(("/proc/", "/dev/", "/sys/"))}
     assert found - own <= set(map(str, Path(os.__file__).resolve().parents))
 
 
@@ -75,6 +77,10 @@ def test_a_file_that_only_its_owner_may_read_can_be_opened(
     ran = room.run(
         "files:read", {"path": "/model/weights.bin"}, files={model: "/model/weights.bin"}
     )
+    if user == "root" and room.backend in rooms.IN_CONTAINERS:  # whose user is never root
+        assert ran.result.status == "broken"
+        assert f"{model} may not be read by user 65532" in ran.result.reason
+        return
     assert ran.value == {"text": "mine"}
 
 

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 EXPECTED: dict[str, Any] = json.loads((rooms.HERE / "posture.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def posture(house: tuple[str, str]) -> dict[str, Any]:
+    """What is expected of that backend: its own entry, over what holds for all."""
+    own = EXPECTED.get(house[0], {})
+    return {
+        name: {**value, **own.get(name, {})} if isinstance(value, dict) else own.get(name, value)
+        for name, value in EXPECTED.items()
+    }
+
+
 class Seen:
     """A room whose worker sleeps, with a thread and a child; `proc` of its processes."""
 
@@ -28,6 +38,7 @@ class Seen:
         controller.start(
             "kernel:hold", files={model: "/model/w.bin"}, outputs=1, output_limit=16 << 20
         )
+        self.controller = controller.process.pid
         self.worker = rooms.sealed_worker(controller)
         self.below = rooms.descendants(controller.process.pid)
 
@@ -38,8 +49,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(house: tuple[str, str]) -> Iterator[Seen]:
     """One room for all that is only looked at."""
-    backend, user = house
-    controller = rooms.Controller(rooms.command(user), backend)
+    controller = rooms.controller(house)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         model = Path(folder) / "w.bin"
@@ -61,7 +71,7 @@ def assert_holds(expected: dict[str, str], found: dict[str, str]) -> None:
 
 
 def test_every_thread_of_the_worker_and_its_children_has_given_up_everything(
-    seen: Seen, house: tuple[str, str]
+    seen: Seen, house: tuple[str, str], posture: dict[str, Any]
 ) -> None:
     workers = seen.all_of("worker")
     (supervisor,) = seen.all_of("supervisor")
@@ -72,30 +82,34 @@ def test_every_thread_of_the_worker_and_its_children_has_given_up_everything(
     ]
     assert len(threads) == 3
     for pid, thread in threads:
-        assert_holds({**EXPECTED["worker"], **tracer}, status(pid, thread))
+        assert_holds({**posture["worker"], **tracer}, status(pid, thread))
 
 
-def test_the_supervisor_keeps_what_it_needs_and_no_more(seen: Seen) -> None:
+def test_the_supervisor_keeps_what_it_needs_and_no_more(
+    seen: Seen, posture: dict[str, Any]
+) -> None:
     (supervisor,) = seen.all_of("supervisor")
-    assert_holds(EXPECTED["supervisor"], status(supervisor))
+    assert_holds(posture["supervisor"], status(supervisor))
 
 
-def test_the_worker_is_a_user_without_rights(seen: Seen, user: str) -> None:
-    expected = {"root": 65534, "user": rooms.ORDINARY, "self": os.geteuid()}[user]
+def test_the_worker_is_a_user_without_rights(seen: Seen, house: tuple[str, str]) -> None:
+    backend, user = house
+    nobody = 65532 if backend in rooms.IN_CONTAINERS else 65534
+    expected = {"root": nobody, "user": rooms.ORDINARY, "self": os.geteuid()}[user]
     found = status(seen.worker)
     assert found["Uid"].split() == [str(expected)] * 4
-    groups = {"root": "65534", "user": str(rooms.ORDINARY), "self": str(os.getegid())}[user]
+    groups = {"root": str(nobody), "user": str(rooms.ORDINARY), "self": str(os.getegid())}[user]
     assert found["Gid"].split() == [groups] * 4
     if user != "self":
-        assert found["Groups"] == ""
+        assert found["Groups"] in ("", groups)
+    if backend in rooms.IN_CONTAINERS:
+        return  # no user namespace; no capability either, without which no group can be had
     assert Path(f"/proc/{seen.worker}/setgroups").read_text().strip() == "deny"
 
 
-def test_the_worker_shares_no_namespace_with_the_host(seen: Seen) -> None:
-    ours = {name: os.readlink(f"/proc/self/ns/{name}") for name in EXPECTED["namespaces"]}
-    theirs = {
-        name: os.readlink(f"/proc/{seen.worker}/ns/{name}") for name in EXPECTED["namespaces"]
-    }
+def test_the_worker_shares_no_namespace_with_the_host(seen: Seen, posture: dict[str, Any]) -> None:
+    ours = {name: os.readlink(f"/proc/self/ns/{name}") for name in posture["namespaces"]}
+    theirs = {name: os.readlink(f"/proc/{seen.worker}/ns/{name}") for name in posture["namespaces"]}
     assert [name for name in ours if ours[name] == theirs[name]] == []
 
 
@@ -134,9 +148,13 @@ def _open_now(pid: int) -> dict[str, str]:
 
 def _plain(found: Iterable[str]) -> list[str]:
     return sorted(
-        "pipe" if name.startswith("pipe:") else "output" if name.endswith(" (deleted)") else name
+        "pipe" if name.startswith("pipe:") else "output" if _is_output(name) else name
         for name in found
     )
+
+
+def _is_output(name: str) -> bool:
+    return name.endswith(" (deleted)") or name.startswith(("/outputs/", tempfile.gettempdir()))
 
 
 def test_no_writable_mapping_of_the_worker_can_be_executed(seen: Seen) -> None:
@@ -145,7 +163,7 @@ def test_no_writable_mapping_of_the_worker_can_be_executed(seen: Seen) -> None:
 
 
 def test_the_mounts_are_those_that_are_expected_with_the_flags_that_are_expected(
-    seen: Seen,
+    seen: Seen, house: tuple[str, str], posture: dict[str, Any]
 ) -> None:
     wrong = []
     targets = set()
@@ -157,29 +175,34 @@ def test_the_mounts_are_those_that_are_expected_with_the_flags_that_are_expected
         kept = ",".join(
             flag for flag in flags.split(",") if flag in ("ro", "rw", "nosuid", "nodev", "noexec")
         )
-        rows = [row for row in EXPECTED["mounts"] if re.fullmatch(row[0], target)]
-        if not any(re.fullmatch(row[1], kind) and kept == row[2] for row in rows):
+        rows = [row for row in posture["mounts"] if re.fullmatch(row[0], target)]
+        if not any(re.fullmatch(row[1], kind) and re.fullmatch(row[2], kept) for row in rows):
             wrong.append((target, kind, kept))
-        if kind == "proc":
+        if kind == "proc" and house[0] not in rooms.IN_CONTAINERS:
             assert {"subset=pid", "hidepid=invisible"} <= set(after.split()[2].split(","))
     assert wrong == []
-    assert {"/", "/tmp", "/proc", "/dev/null", "/model/w.bin"} <= targets
+    assert {"/", "/tmp", "/proc", "/model/w.bin"} <= targets
 
 
-def test_the_limits_are_those_that_are_expected(seen: Seen) -> None:
+def test_the_limits_are_those_that_are_expected(seen: Seen, posture: dict[str, Any]) -> None:
     found = {}
     for line in Path(f"/proc/{seen.worker}/limits").read_text().splitlines()[1:]:
         soft, hard = line[26:].split()[:2]
         found[line[:26].strip()] = (soft, hard)
-    for name, most in EXPECTED["limits"].items():
+    for name, most in posture["limits"].items():
+        if most is None:  # held by something else
+            continue
         for value in found[name]:
             # 1 more where Linux rounds; less where the machine's own limit is lower.
             assert value != "unlimited", name
             assert int(value) <= most + 1, name
 
 
-def test_environment_and_working_directory_are_neutral(seen: Seen) -> None:
-    assert Path(f"/proc/{seen.worker}/environ").read_bytes() == b""
+def test_environment_and_working_directory_are_neutral(seen: Seen, posture: dict[str, Any]) -> None:
+    environment = Path(f"/proc/{seen.worker}/environ").read_bytes()
+    names = {each.partition(b"=")[0].decode() for each in environment.split(b"\0") if each}
+    assert names <= set(posture["environment"])
+    assert rooms.SECRET.encode() not in environment
     assert os.readlink(f"/proc/{seen.worker}/cwd") == "/"
     assert rooms.SECRET.encode() not in Path(f"/proc/{seen.worker}/cmdline").read_bytes()
 
@@ -187,3 +210,38 @@ def test_environment_and_working_directory_are_neutral(seen: Seen) -> None:
 def test_the_network_namespace_holds_only_loopback(seen: Seen) -> None:
     lines = Path(f"/proc/{seen.worker}/net/dev").read_text().splitlines()[2:]
     assert [line.split(":")[0].strip() for line in lines] == ["lo"]
+
+
+def test_the_containers_cgroup_bounds_memory_tasks_and_swap(
+    seen: Seen, house: tuple[str, str]
+) -> None:
+    if house[0] not in rooms.IN_CONTAINERS:
+        pytest.skip("the watch and the rlimits are its bounds")
+    (inspected,) = rooms.containers.inspect(seen.controller)
+    host = inspected["HostConfig"]
+    memory = rooms.LIMITS["memory"] + rooms.LIMITS["scratch"] + (1 << 30)
+    assert (host["Memory"], host["MemorySwap"]) == (memory, memory)
+    assert host["PidsLimit"] == rooms.LIMITS["processes"] + 32
+
+
+def test_the_container_was_given_nothing_that_was_not_asked_for(
+    seen: Seen, house: tuple[str, str]
+) -> None:
+    if house[0] not in rooms.IN_CONTAINERS:
+        pytest.skip("there is no container")
+    (inspected,) = rooms.containers.inspect(seen.controller)
+    host = inspected["HostConfig"]
+    expected = {
+        "Privileged": False, "CapAdd": None, "CapDrop": ["ALL"], "Devices": [], "NetworkMode": "none",
+        "IpcMode": "none", "PidMode": "", "UTSMode": "", "UsernsMode": "", "CgroupnsMode": "private",
+        "ReadonlyRootfs": True, "AutoRemove": True, "Binds": None, "VolumesFrom": None,
+    }  # fmt: skip
+    found = {
+        name: host[name] or expected[name] if name == "Devices" else host[name] for name in expected
+    }
+    assert found == expected
+    assert host["LogConfig"]["Type"] == "none"
+    assert {mount["Destination"]: mount["RW"] for mount in inspected["Mounts"]} == {
+        mount["Destination"]: mount["Destination"].startswith("/outputs/")
+        for mount in inspected["Mounts"]
+    }

@@ -30,9 +30,13 @@ def assert_broken(ran: rooms.Ran) -> None:
     assert ran.result.events == ()
 
 
-def test_every_wall_that_the_profile_demands_stands(room: rooms.Controller) -> None:
+def test_every_wall_that_the_profile_demands_stands(
+    room: rooms.Controller, house: tuple[str, str]
+) -> None:
     walls = {wall.name: wall.state for wall in room.run("endings:well").result.walls}
-    assert {name: walls.get(name) for name in DEMANDED} == dict.fromkeys(DEMANDED, "standing")
+    weaker = dict.fromkeys(profiles.load("strict").stand_ins.get(house[0], {}), "weaker")
+    expected = dict.fromkeys(DEMANDED, "standing") | weaker
+    assert {name: walls.get(name) for name in DEMANDED} == expected
 
 
 def test_a_room_without_a_demanded_wall_is_broken_and_opens_nothing(room: rooms.Controller) -> None:
@@ -80,6 +84,8 @@ def test_a_wall_that_the_kernel_cannot_build_makes_the_room_broken(
 def test_without_user_namespaces_the_room_is_broken_and_says_what_to_do(
     handicapped: rooms.Controller,
 ) -> None:
+    if handicapped.backend in rooms.IN_CONTAINERS:
+        pytest.skip("the engine makes the namespaces")
     ran = handicapped.run("files:out", outputs=1)
     assert_broken(ran)
     assert "namespaces" in ran.result.reason
