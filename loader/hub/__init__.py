@@ -19,14 +19,13 @@ from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, UsageError
 from safe_load.formats.escape import visible
 from safe_load.hashing import open_regular, sha256_files
 from safe_load.hub import listing
-from safe_load.hub.process import Fetcher, Refused
+from safe_load.hub.process import Answer, Fetcher, Refused
 from safe_load.profiles.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from safe_load.hub.listing import Choice, Listed
-    from safe_load.hub.process import Answer
 
     #: Called with the bytes that came and those in all.
     Tell = Callable[[int, int], None]
@@ -141,6 +140,8 @@ def fetch(
     try:
         with fetcher:
             found, listed = fetcher.look_up()
+            if found.cached is None and not all(map(_expected, listed)):
+                raise Refused(Answer(error="listing"))
             files = listing.check(listed)
             choice = listing.choose(
                 files,
@@ -216,7 +217,7 @@ def _root(path: str, place: str, commit: str) -> Path:
 def _index(place: Path, name: Name, index: str) -> Iterable[str]:
     from safe_load.inventory import read_index  # noqa: PLC0415 - which imports much of this
 
-    return read_index(str(name), index, Path(os.path.realpath(place)), place.stat().st_size)
+    return read_index(name.repo, index, Path(os.path.realpath(place)), place.stat().st_size)
 
 
 def _check(
@@ -237,18 +238,25 @@ def _check(
         place, cached = places[file.path]
         if place != str(root / file.path):
             raise NotLoadable(f"{visible(file.path)} is not where the commit's files are kept")
-        expected = file.sha256 or file.blob
+        expected = _expected(file)
         if digest == expected and sizes[file] == file.size:
             continue
-        if not expected:
-            continue  # a cache without links does not say, and a note does
+        if expected is None:
+            continue  # a cache without links does not say what it should be; a note does
         kind = "SHA-256" if file.sha256 else "git's SHA-1"
         if not cached:
             _forget(Path(place))
         advice = f"; remove {place} to have it downloaded again" if cached else ""
         raise NotLoadable(
-            f"{visible(file.path)} is not what the hub lists: {kind} {digest}, not {visible(expected, 64)}{advice}"
+            f"{visible(file.path)} is not what the hub lists: {kind} {digest}, not {expected}{advice}"
         )
+
+
+def _expected(file: Listed) -> str | None:
+    """What the hub says that a file's content hashes to."""
+    if file.sha256 is not None:
+        return file.sha256 if _SHA256.fullmatch(file.sha256) else None
+    return file.blob if _COMMIT.fullmatch(file.blob) else None
 
 
 def _git_digest(place: Path) -> str:
@@ -280,7 +288,7 @@ def _notes(
         yield f"{why}: this is what the cache holds of {name.revision}"
     elif found.standing == "unknown":
         yield "the hub did not say whether the commit is on a branch of the repository"
-    if unchecked := [file.path for file in wanted if not (file.sha256 or file.blob)]:
+    if unchecked := [file.path for file in wanted if not _expected(file)]:
         yield f"not checked, since the cache does not say what the hub lists: {_some(unchecked)}"
     paths = {file.path for file in wanted}
     if stays := [file for file in left if file.path not in paths]:

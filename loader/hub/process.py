@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
 from safe_load.errors import LimitHit, NotLoadable
@@ -32,7 +32,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the fetcher: a listed file (path, size, blob, sha256), the commit (cached: why the
     cache stands in for the hub; standing: see fetcher._Hub.standing), some bytes that came, a file that is there (`place`; cached: it was before), the end of an order, or an error."""
 
-    file: tuple[str, int, str, str | None] | None = None
+    file: tuple[str, Annotated[int, msgspec.Meta(ge=0)], str, str | None] | None = None
     commit: str | None = None
     cached: str | bool | None = None
     standing: str | None = None

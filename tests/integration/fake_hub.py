@@ -141,6 +141,8 @@ class FakeHub(_Server):
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self.moved: dict[tuple[str, str], list[str]] = {}
         #: What is said of the files, after whoever tampers with it.
+        #: Whether large files are said to be kept by Xet too.
+        self.xet = False
         self.listing: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda files: files
         super().__init__()
 
@@ -220,6 +222,9 @@ class FakeHub(_Server):
         if not path.endswith(LFS):
             return Answer(200, content, headers | {"ETag": f'"{_blob(content)}"'})
         sha256 = hashlib.sha256(content).hexdigest()
+        if self.xet:
+            headers["X-Xet-Hash"] = sha256
+            headers["X-Xet-Refresh-Route"] = f"{self.storage.url}/xet"
         return Answer(
             302,
             headers=headers

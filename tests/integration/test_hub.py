@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from safe_load import LimitHit, NotLoadable, api, clear, hub, pipeline
-from safe_load.hub import process
+from safe_load.hub import fetcher, process
 from safe_load.options import Options
 from safe_load.report import Source
 
@@ -423,6 +425,41 @@ def test_a_further_page_elsewhere_does_not_get_it(server: FakeHub) -> None:
     assert not _authorized(server.storage.requests)
 
 
+def test_a_file_that_xet_keeps_comes_by_the_client_that_is_watched(server: FakeHub) -> None:
+    """Xet's own client would be handed the token for whatever address the hub names."""
+    server.xet = True
+    server.add(REPO, FILES)
+    assert _fetch().files == LOADED
+    assert not server.storage.asked("/xet")
+    assert not _authorized(server.storage.requests)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://hub.example/x", True),
+        ("https://HUB.example:443/x", True),
+        ("https://hub.example:444/x", False),
+        ("https://hub.example.evil.example/x", False),
+        ("https://evil.example/hub.example", False),
+        ("http://hub.example/x", None),
+        ("http://evil.example/x", None),
+    ],
+)
+def test_each_request_is_looked_at(home: Path, url: str, sent: bool | None) -> None:
+    """None: not sent at all, since a hub that encrypts does not lead to one that does not."""
+    client = fetcher._guarded("https://hub.example")()
+    request = client.build_request("GET", url, headers={"Authorization": TOKEN, "Cookie": "a=b"})
+    look = client.event_hooks["request"][-1]
+    if sent is None:
+        with pytest.raises(fetcher._Refused, match="unencrypted"):
+            look(request)
+    else:
+        look(request)
+        assert ("authorization" in request.headers, "cookie" in request.headers) == (sent, sent)
+    client.close()
+
+
 def test_the_token_is_in_no_output(
     server: FakeHub, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -604,11 +641,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_on_a_hub_is_cleared_bit_for_bit(
-    server: FakeHub, saved: Path, tmp_path: Path
+    server: FakeHub, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from safetensors.torch import load_file
 
     commit = server.add(REPO, saved)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
     done = _command("load", f"hf://{REPO}@main", "-o", "cleared", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"hf://{REPO}@main at {commit}" in done.stdout
@@ -619,6 +657,9 @@ def test_a_model_on_a_hub_is_cleared_bit_for_bit(
     for name in ("safe-load.report.json", "safe-load.manifest.json"):
         source = json.loads((tmp_path / "cleared" / name).read_text())["source"]
         assert source == {"path": f"hf://{REPO}@main", "revision": commit}
+    assert len(_authorized(server.requests)) == len(server.requests)
+    for path in (tmp_path / "cleared").iterdir():
+        assert TOKEN.encode() not in path.read_bytes()
 
 
 def test_files_that_lie_beside_in_the_cache_are_not_part_of_it(
@@ -673,17 +714,16 @@ def test_a_malformed_name_is_a_wrong_command_line(
     assert not server.requests
 
 
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_download_leaves_nothing_half_done(
-    server: FakeHub, home: Path, tmp_path: Path
+    server: FakeHub, home: Path, tmp_path: Path, end: signal.Signals
 ) -> None:
     server.add(REPO, FILES)
-    from threading import Event
-
     started, ended = Event(), Event()
 
     def hold(_: Request) -> None:
         started.set()
-        ended.wait(30)
+        ended.wait(60)
 
     server.storage.before = hold
     process = subprocess.Popen(
@@ -696,11 +736,14 @@ def test_an_interrupted_download_leaves_nothing_half_done(
     )
     assert started.wait(60)
     assert _leftovers(home)
-    process.terminate()
+    process.send_signal(end)
     _, told = process.communicate(timeout=30)
+    if end == signal.SIGTERM:
+        assert (process.returncode, told) == (130, "error: interrupted\n")
+    deadline = time.monotonic() + (0 if end == signal.SIGTERM else 20)
+    while _leftovers(home) and time.monotonic() < deadline:
+        time.sleep(0.05)
     ended.set()
-    assert process.returncode == 130
-    assert told == "error: interrupted\n"
     assert not _leftovers(home)
 
 
