@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parent
 _STORE = packages.REPOSITORY / "build" / "image"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_VERSION = "safe-load.version"
 #: The label, and the bill's property, with the checksum that safe_load.sandbox.code makes.
 _CODE = "safe-load.code"
 
@@ -102,16 +101,23 @@ def _settings(version: str, code: str) -> dict[str, Any]:
         "WorkingDir": "/work",
         "Env": ["PATH=/usr/local/bin:/usr/bin", "LANG=C.UTF-8"],
         "Labels": {
-            "safe-load.version": version,
-            _CODE: code,
-            # What a backend needs to start a room in it, whoever built it.
-            "safe-load.python": "/usr/bin/python3",
-            "safe-load.site": f"/{packages.SITE}",
+            **_labels(version, code),
             "org.opencontainers.image.title": "safe-load",
             "org.opencontainers.image.description": packages.project()["description"],
             "org.opencontainers.image.version": version,
             "org.opencontainers.image.licenses": packages.project()["license"],
         },
+    }
+
+
+def _labels(version: str, code: str) -> dict[str, str]:
+    """What a backend must know of an image, whoever built it: that it holds the same safe-load, and
+    where its Python and its packages are."""
+    return {
+        "safe-load.version": version,
+        _CODE: code,
+        "safe-load.python": "/usr/bin/python3",
+        "safe-load.site": f"/{packages.SITE}",
     }
 
 
@@ -227,9 +233,8 @@ def main() -> None:
     if options.labels:
         from safe_load.sandbox import code  # not there where images/Dockerfile runs this
 
-        print(
-            f"--label {_VERSION}={packages.project()['version']} --label {_CODE}={code.checksum()}"
-        )
+        labels = _labels(str(packages.project()["version"]), code.checksum())
+        print(*(f"--label {name}={value}" for name, value in labels.items()))
         return
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     try:
