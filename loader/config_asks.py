@@ -85,6 +85,29 @@ def find(config: dict[str, Any], where: str) -> list[Ask]:
     return found
 
 
+def find_in_tokenizer(config: dict[str, Any], where: str) -> list[Ask]:
+    """As `find`, and what only a tokenizer's configuration can ask for."""
+    rule = steering()["tokenizers"]
+    named = [(key, config[key]) for key in rule["keys"] if config.get(key)]
+    listed = config.get("fast_tokenizer_files")
+    named += [
+        ("fast_tokenizer_files", name)
+        for name in (listed if isinstance(listed, list) else [])
+        if not (isinstance(name, str) and re.fullmatch(rule["versions"], name, re.ASCII))
+    ]
+    asks = [
+        Ask(
+            f"{where}: {key}",
+            shown(_SHORT.repr(value), 200)[1:-1],
+            rule["why"],
+            "path",
+            rule["severity"],
+        )
+        for key, value in named[:MAX_ASKS]
+    ]
+    return asks + find(config, where)
+
+
 def too_large(key: str, value: object) -> bool:
     """Whether a value is a size that no model has, so that building it would exhaust the host."""
     if not isinstance(value, int) or abs(value) <= 1000:

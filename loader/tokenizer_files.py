@@ -8,6 +8,7 @@ sentencepiece or tiktoken model is never copied: tokenizer_conversion makes a to
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def reemit(
     for name in files:
         if name in (CONFIG, SPECIAL):
             try:
-                out.asks += config_asks.find(_object(files, name, at), f"{at}{name}")
+                out.asks += config_asks.find_in_tokenizer(_object(files, name, at), f"{at}{name}")
             except Malformed:
                 continue  # told below
     whole = _Tokenizer(files if converted is None else converted, at, out)
@@ -166,10 +167,12 @@ class _Tokenizer:
                 elif value:
                     self._writer.drop(location, "is not known to be no more than text")
             elif key == "model_max_length":
-                if type(value) in (int, float):
+                if type(value) is int or (type(value) is float and math.isfinite(value)):
                     kept[key] = value
             elif self._is_special(key, value) or (key == "chat_control_tokens" and value):
                 kept[key] = self._tokens(value, location)
+            elif isinstance(value, float) and not math.isfinite(value):
+                self._writer.drop(location, "is no finite number")
             elif key not in _SILENT:
                 plain[key] = value
         written = self._writer.config(plain, keys, f"{where}: ")
