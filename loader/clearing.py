@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from safe_load import folder_files, manifest, safetensors_file
+from safe_load import folder_files, manifest, safetensors_file, structure
 from safe_load.errors import SandboxError
 from safe_load.export import index_json
 from safe_load.formats.escape import visible
@@ -117,6 +117,10 @@ def publish(
         staging.write(f"{base}.safetensors.index.json", index_json(table, sizes[base]))
     for name, data in cleared.files.items():
         staging.write(name, data)
+    for file in extracted.files:
+        if file.structure is not None and file.status == "ok":
+            names = {tensor.name for tensor in file.tensors}.union(*file.tied)
+            staging.write(structure.NAME, structure.encode(file.structure, names))
     staging.write(REPORT, encode(make_report(Export(str(staging.target)))))
     entries = staging.publish(make_manifest)
     return Export(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from safe_load import pretrained
+from safe_load import pretrained, unpickled
 from safe_load.errors import UsageError
 from safe_load.options import Options
 from safe_load.patches import Patch, Patches
@@ -43,7 +43,7 @@ def guard(session: Session | None = None, **options: Any) -> Iterator[None]:
     unpicklers of other libraries are not covered.
     """
     scope = _scope(session, options)
-    with _pretrained.installed():
+    with _pretrained.installed(), _unpickling.installed():
         _open.append(scope)
         try:
             yield
@@ -83,6 +83,7 @@ def _find_pretrained() -> Iterator[Patch]:
 
 
 _pretrained = Patches(_find_pretrained)
+_unpickling = Patches(lambda: unpickled.patches(_current))
 
 
 def from_pretrained(source: Source, auto_class: str = "AutoModel", **kwargs: object) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from safe_load.safetensors_file import MAX_RANK
+from safe_load.structure import Structure  # noqa: TC002 - msgspec looks it up
 
 MAX_FILES = 100_000
 MAX_TENSORS = 1_000_000
@@ -69,6 +70,7 @@ class ExtractedFile(msgspec.Struct, frozen=True):
     metadata: Annotated[dict[_TEXT, _TEXT], msgspec.Meta(max_length=MAX_TEXTS)] = {}
     notes: Annotated[list[_TEXT], msgspec.Meta(max_length=MAX_TEXTS)] = []
     runs: Annotated[list[tuple[_COUNT, _COUNT, _COUNT]], msgspec.Meta(max_length=MAX_TENSORS)] = []
+    structure: Structure | None = None
 
 
 class Extracted(msgspec.Struct, frozen=True):

@@ -276,6 +276,7 @@ def extraction_job(stock: Inventory, staging: Staging | None) -> Job:
             "path": f"{MODEL}/{entry.path}",
             "name": entry.path,
             "output": None,
+            "structure": not stock.folder,
         }
         if staging is not None and entry.export is not None:
             file |= {"output": len(outputs), "size_limit": limit}

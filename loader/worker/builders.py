@@ -116,13 +116,17 @@ def _rebuild_tensor(call: Call) -> object:
 
 
 def _rebuild_tensor_v2(call: Call) -> object:
-    storage, offset, shape, stride, _, _, metadata = call.take(6, 7)
-    return _flags(_view(storage, offset, shape, stride, None), metadata)
+    storage, offset, shape, stride, grad, _, metadata = call.take(6, 7)
+    tensor = _flags(_view(storage, offset, shape, stride, None), metadata)
+    tensor.grad = grad is True
+    return tensor
 
 
 def _rebuild_tensor_v3(call: Call) -> object:
-    storage, offset, shape, stride, _, _, dtype, metadata = call.take(7, 8)
-    return _flags(_view(storage, offset, shape, stride, dtype_of(dtype)), metadata)
+    storage, offset, shape, stride, grad, _, dtype, metadata = call.take(7, 8)
+    tensor = _flags(_view(storage, offset, shape, stride, dtype_of(dtype)), metadata)
+    tensor.grad = grad is True
+    return tensor
 
 
 def _rebuild_qtensor(call: Call) -> object:
@@ -143,21 +147,26 @@ def _rebuild_qtensor(call: Call) -> object:
 
 
 def _rebuild_parameter(call: Call) -> object:
-    data, _, _ = call.take(3, 3)
-    need(isinstance(data, (Tensor, Stub, Inexpressible)))
-    return data
+    data, grad, _ = call.take(3, 3)
+    return _as_parameter(data, grad)
 
 
 def _rebuild_parameter_with_state(call: Call) -> object:
-    data, _, _, state = call.take(4, 4)
-    need(isinstance(data, (Tensor, Stub, Inexpressible)))
+    data, grad, _, state = call.take(4, 4)
+    _as_parameter(data, grad)
     call.world.build(data, state, call.at)
     return data
 
 
 def _parameter(call: Call) -> object:
-    data, _ = call.take(1, 2)
+    data, grad = call.take(1, 2)
+    return _as_parameter(data, grad is not False)
+
+
+def _as_parameter(data: object, grad: object) -> object:
     need(isinstance(data, (Tensor, Stub, Inexpressible)))
+    if isinstance(data, Tensor):
+        data.grad, data.parameter = grad is True, True
     return data
 
 
@@ -208,7 +217,7 @@ def _torch_size(call: Call) -> object:
 
 def _mapping(call: Call) -> object:
     (first,) = call.take(0, 1)
-    result = Mapping()
+    result = Mapping(call.func.name)
     for pair in first.items() if isinstance(first, dict) else _sequence(first):
         key, value = _sequence(pair, 2)
         result[_hashable(key)] = value

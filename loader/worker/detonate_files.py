@@ -122,7 +122,7 @@ def _pickle_load(path: str, pickle_module: Any) -> object:
 
 def _joblib_load(path: str, pickle_module: Any) -> object:
     try:
-        import joblib  # type: ignore[import-untyped]  # noqa: PLC0415 - optional, and slow
+        import joblib  # noqa: PLC0415 - optional, and slow
     except ImportError:
         return _pickle_load(path, pickle_module)
     return joblib.load(path)

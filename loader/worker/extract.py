@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from safe_load.worker import export, layout, safetensors_input, sniff, walk
+from safe_load.worker import export, layout, safetensors_input, sniff, structure, walk
 from safe_load.worker.callables import Allowlist, Ledger
 from safe_load.worker.pickled import Reader
 from safe_load.worker.refusal import RefusedError, bomb
@@ -34,7 +34,7 @@ def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     but the `runs`, bytes that lie in the file as they are wanted.
 
     argument: {"files": [{"path", "name", "output": index in `outputs` or null, "size_limit": bytes
-    of the output}], "total_limit": bytes of all outputs together, "callables": patterns of ordinary
+    of the output, "structure": whether to tell how the tensors lay in it (see structure)}], "total_limit": bytes of all outputs together, "callables": patterns of ordinary
     callables (see callables.Allowlist), "fingerprint_budget": bytes to digest of each tensor, 0 for
     none}. Returns {"files": [...]}; a
     file that is not "ok" leaves its output empty. Raises OSError when a file cannot be opened or
@@ -67,6 +67,8 @@ def _extract(
         "reason": None,
     }
     result |= {"tensors": [], "tied": [], "callables": [], "metadata": {}, "notes": [], "runs": []}
+    if file.get("structure"):
+        result["structure"] = None
     source = FileSource(os.open(file["path"], os.O_RDONLY | os.O_CLOEXEC))
     limit = min(left, file.get("size_limit") or max(_LEAST_LIMIT, _GROWTH * source.size))
     try:
@@ -126,7 +128,10 @@ def _read(source: FileSource, limit: int, ledger: Ledger, result: dict[str, Any]
             notes.append("it is a complete pickle as well")
         else:
             result["format"] = reader.format
-            return _layout_of(root, reader, limit, notes)
+            plan = _layout_of(root, reader, limit, notes)
+            if "structure" in result:
+                result["structure"] = _structure(root, plan)
+            return plan
     finally:
         if pickled:
             notes += reader.notes[:_MAX_NOTES]
@@ -155,6 +160,14 @@ def _layout_of(root: object, reader: Reader, limit: int, notes: list[str]) -> La
     if reader.defects:
         raise RefusedError(reader.defects[0])
     return plan
+
+
+def _structure(root: object, plan: Layout) -> list[list[Any]] | None:
+    # What is written as a view of another type is not what torch.load would give.
+    plain = {e.name for e in plan.entries if not e.remark and e.shape == e.torch_shape}
+    plain |= {alias for kept, *aliases in plan.tied if kept in plain for alias in aliases}
+    named = reversed(walk.named_tensors(root))
+    return structure.of(root, {id(tensor): name for name, tensor in named if name in plain})
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -101,6 +101,7 @@ class InertWorld:
                 return joblib_arrays.read_array(self.machine, state)
         elif isinstance(target, Mapping):
             self._hooks("collections.OrderedDict", state, at)
+            target.state = state
         else:
             try:
                 builders.set_state(target, state)

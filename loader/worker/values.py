@@ -43,9 +43,15 @@ class Stub:
 
 
 class Mapping(dict[object, object]):
-    """An OrderedDict, defaultdict or Counter. BUILD state (torch keeps `_metadata` there) is dropped."""
+    """An OrderedDict, defaultdict or Counter. kind: which, dotted; state: what BUILD gave it (torch
+    keeps `_metadata` there)."""
 
-    __slots__ = ()
+    __slots__ = ("kind", "state")
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.state: object = None
 
 
 class Storage:
@@ -82,15 +88,18 @@ class Tensor:
 
     storage None: an array of numpy that holds no numbers, its objects in `state`. start: bytes of
     the storage before element 0 of `offset`. flips: any of "conj" and "neg", still to be applied.
-    note: what the metadata should say of it besides its dtype.
+    note: what the metadata should say of it besides its dtype. grad: whether it requires gradients;
+    parameter: whether it is a torch.nn.Parameter.
     """
 
     __slots__ = (
         "dtype",
         "flips",
+        "grad",
         "kind",
         "note",
         "offset",
+        "parameter",
         "parts",
         "shape",
         "start",
@@ -118,6 +127,8 @@ class Tensor:
         self.kind = kind
         self.flips: tuple[str, ...] = ()
         self.note = ""
+        self.grad = False
+        self.parameter = False
         #: Further tensors that belong to it, by name: the scales of a quantised one.
         self.parts: dict[object, object] = {}
 
