@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,23 +58,27 @@ class Result:
         return f"<style>{style.STYLE}</style>{html.body(self.report)}"
 
 
-def scan(source: Source, **options: object) -> Result:
+def scan(source: Source, *, progress: Watcher | None = None, **options: object) -> Result:
     """Open a model file or folder in a room, watch it, and tell what it is and what it tried.
 
     options: the fields of safe_load.options.Options, e.g. profile="strict", depth="weights",
-    timeout=90.0 (seconds), memory=8 << 30 (bytes). Whatever is found, this returns; it raises
+    timeout=90.0 (seconds), memory=8 << 30 (bytes). progress: called with each step, from whichever
+    thread takes it. Whatever is found, this returns; it raises
     NotLoadable, SandboxError, LimitHit or UsageError when there is nothing to tell.
     """
-    return judged(pipeline.scan(given(source), Options(**options)))  # type: ignore[arg-type]
+    chosen = Options(**options)  # type: ignore[arg-type]
+    return judged(pipeline.scan(given(source), chosen, progress))
 
 
-def load(source: Source, target: Target, **options: object) -> Result:
+def load(
+    source: Source, target: Target, *, progress: Watcher | None = None, **options: object
+) -> Result:
     """As `scan`, and put a cleared copy (safetensors, configuration, report, manifest) in `target`.
 
     Raises Rejected, with the Result, when findings speak against it: then nothing was exported.
     """
-    path = os.fspath(target)
-    return exported(pipeline.load(given(source), path, Options(**options)), path)  # type: ignore[arg-type]
+    chosen, path = Options(**options), os.fspath(target)  # type: ignore[arg-type]
+    return exported(pipeline.load(given(source), path, chosen, progress), path)
 
 
 def clear(
@@ -90,12 +93,12 @@ def clear(
     time, and from the user's cache folder whenever the same bytes are asked for by the same policy.
 
     The folder is read-only and stays at least while this process runs. refresh: make it anew.
-    verify: hash all of source and copy, instead of believing their sizes and times. progress: called
-    with each step. options: as for `scan`. Raises as `load`; NotLoadable when the copy was changed,
+    verify: hash all of source and copy, instead of believing their sizes and times. progress and
+    options: as for `scan`. Raises as `load`; NotLoadable when the copy was changed,
     UsageError when the cache folder cannot be used.
     """
-    given = Options(**options)  # type: ignore[arg-type]
-    return cleared(source, given, refresh=refresh, verify=verify, progress=progress).path
+    chosen = Options(**options)  # type: ignore[arg-type]
+    return cleared(source, chosen, refresh=refresh, verify=verify, progress=progress).path
 
 
 def cleared(
@@ -128,21 +131,27 @@ def cleared(
     )
 
 
-def load_file(source: Source, **options: object) -> dict[str, torch.Tensor]:
-    """The tensors of one weight file, as safetensors.torch.load_file gives them.
+def load_file(
+    source: Source,
+    *,
+    refresh: bool = False,
+    verify: bool = False,
+    progress: Watcher | None = None,
+    **options: object,
+) -> dict[str, torch.Tensor]:
+    """The tensors of one weight file, as safetensors.torch.load_file gives them: mapped from the
+    cleared copy, which is kept as `clear` keeps it.
 
-    Raises Rejected, NotLoadable, SandboxError, LimitHit or UsageError.
+    The rest as for `clear`.
     """
-    with tempfile.TemporaryDirectory(prefix="safe-load-") as folder:
-        result = load(source, Path(folder) / "cleared", **options)
-        assert result.path is not None  # noqa: S101 - load sets it
-        # safetensors maps the file; the mapping outlives its name.
-        from safetensors.torch import load_file as read  # noqa: PLC0415 - imports torch
+    chosen = Options(**options)  # type: ignore[arg-type]
+    done = cleared(source, chosen, refresh=refresh, verify=verify, progress=progress)
+    from safetensors.torch import load_file as read  # noqa: PLC0415 - imports torch
 
-        tensors: dict[str, torch.Tensor] = {}
-        for file in sorted(result.path.glob("*.safetensors")):
-            tensors |= read(file)
-    for group in result.report.tensors.tied:
+    tensors: dict[str, torch.Tensor] = {}
+    for file in sorted(done.path.glob("*.safetensors")):
+        tensors |= read(file)
+    for group in done.report.tensors.tied:
         kept = next((name for name in group if name in tensors), None)
         if kept is not None:
             tensors |= dict.fromkeys(group, tensors[kept])

@@ -170,6 +170,31 @@ def test_a_load_that_kills_hangs_or_floods_disturbs_no_other(
     assert _children(psutil.Process()) == rooms  # the same as before, and nothing else
 
 
+def test_several_models_are_cleared_at_once_and_what_is_rejected_keeps_none_of_the_others(
+    session: Session, honest: Path, hostile: Any, tmp_path: Path
+) -> None:
+    sources = [honest, hostile("spend", _SPEND), honest]
+    pairs = [(source, tmp_path / f"out{number}") for number, source in enumerate(sources)]
+    told: list[str] = []
+    reports = list(session.load_all(pairs, lambda source, report: told.append(report.outcome)))
+    assert [report.outcome for report in reports] == ["ok", "rejected", "ok"]
+    assert sorted(told) == ["ok", "ok", "rejected"]
+    assert [target.exists() for _, target in pairs] == [True, False, True]
+    assert verify(tmp_path / "out2").ok
+
+
+def test_each_step_is_told_to_whoever_asks(session: Session, honest: Path, tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+    session.scan(honest, progress=lambda step: seen.append((step.stage, step.state)))
+    assert {stage for stage, _ in seen} == {"inventory", "extract", "detonate", "compare"}
+    session.load(
+        honest, tmp_path / "out", progress=lambda step: seen.append((step.stage, step.state))
+    )
+    for stage in ("inventory", "extract", "detonate", "compare"):
+        assert seen.count((stage, "start")) == seen.count((stage, "end")) == 2
+    assert seen.count(("export", "end")) == 1
+
+
 def _children(process: psutil.Process) -> set[int]:
     return {child.pid for child in process.children(recursive=True)}
 
@@ -260,3 +285,5 @@ def test_a_job_that_meets_a_room_just_ending_gets_a_new_one(warm: Any) -> None:
 def test_options_that_are_wrong_are_refused_before_a_room_is_made() -> None:
     with pytest.raises(UsageError, match="none of ours"):
         Session(profile="none of ours")
+    with pytest.raises(UsageError, match="at least one"):
+        Session(jobs=0)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import safe_load
 import torch
+from safe_load.vault import Vault
 from safetensors.torch import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +82,54 @@ def test_what_is_rejected_is_not_kept(session: safe_load.Session, model: Path, h
         assert caught.value.result is not None
         assert caught.value.result.verdict == "malicious"
     assert list((home / "cleared").iterdir()) == []
+
+
+def test_tensors_are_mapped_from_the_kept_copy(tmp_path: Path, home: Path) -> None:
+    weight = torch.arange(1 << 18, dtype=torch.float32)
+    torch.save({"a": weight, "b": weight}, tmp_path / "model.pt")
+    for _ in range(2):
+        state = safe_load.load_file(tmp_path / "model.pt")
+        assert state.keys() == {"a", "b"}
+        assert torch.equal(state["a"], weight)
+        assert state["a"].data_ptr() == state["b"].data_ptr()
+        (entry,) = (home / "cleared").iterdir()
+        assert f"{entry}/model.safetensors" in Path("/proc/self/maps").read_text()
+        state["a"].zero_()  # what the caller does with them is not written to the copy
+        del state
+
+
+_CLEAR = """
+import sys
+from safe_load import api
+from safe_load.options import Options
+print("ready", flush=True)
+print(api.cleared(sys.argv[1], Options(), refresh="refresh" in sys.argv).fresh, flush=True)
+"""
+
+
+def clearing(model: Path, *how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _CLEAR, str(model), *how]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_of_several_processes_one_opens_the_model(model: Path) -> None:
+    processes = [clearing(model) for _ in range(3)]
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    assert sorted(said) == ["False\n", "False\n", "True\n"]
+
+
+def test_a_load_killed_at_any_moment_is_made_again_by_the_next(
+    session: safe_load.Session, model: Path, home: Path
+) -> None:
+    moments = random.Random(random.randrange(1 << 30))
+    for _ in range(5):
+        with clearing(model, "refresh") as process:
+            time.sleep(moments.uniform(0, 3))
+            process.kill()
+        path = session.clear(model, verify=True)
+        assert torch.equal(load_file(path / "model.safetensors")["w"], torch.arange(6.0))
+    Vault(home).prune()
+    assert [entry.name for entry in (home / "cleared").iterdir()] == [path.name]
