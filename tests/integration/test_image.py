@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     File = tuple[str, bool, int, list[str]]
 
 ROOT = Path(__file__).resolve().parents[2]
-TAG = f"safe-load:{version()}"
+TAG = os.environ.get("SAFE_LOAD_IMAGE") or f"safe-load:{version()}"
 #: Prints one line of JSON about everything that the image's file system holds.
 WALK = """
 import json, os, stat
@@ -220,14 +220,31 @@ def test_made_again_elsewhere_it_is_the_same_image(
     """Every layer anew, in another folder, under another umask and with another time zone."""
     done = run(
         *(sys.executable, "-m", "images.build", "--store", tmp_path, "--archive", os.devnull),
+        *("--tag", TAG),
         cwd=ROOT,
         env={**os.environ, "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
         umask=0o077,
     )
+    for layer in tmp_path.glob("*.tar"):
+        layer.unlink()  # a gigabyte, which pytest would keep
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [TAG, config["Id"]], (
         "`make image` keeps layers: if Debian has renewed a package since, `make clean` and make it again"
     )
+
+
+def test_the_dockerfile_says_of_its_image_what_make_image_says(config: Mapping[str, Any]) -> None:
+    final = (ROOT / "images" / "Dockerfile").read_text().partition("FROM scratch\n")[2]
+    said = dict(re.findall(r"^(ENV|WORKDIR|USER|ENTRYPOINT|CMD) (.*)$", final, re.MULTILINE))
+    assert json.loads(said["ENTRYPOINT"]) == config["Entrypoint"]
+    assert json.loads(said["CMD"]) == config["Cmd"]
+    assert said["ENV"].split() == config["Env"]
+    assert (said["USER"], said["WORKDIR"]) == (config["User"], config["WorkingDir"])
+    labels = run(sys.executable, "-m", "images.build", "--labels", cwd=ROOT).stdout.split()
+    named = dict(label.split("=", 1) for label in labels if label != "--label")
+    assert named == {
+        name: value for name, value in config["Labels"].items() if name.startswith("safe-load.")
+    }
 
 
 def test_where_it_cannot_be_made_one_sentence_says_why(tmp_path: Path) -> None:
@@ -271,7 +288,8 @@ def test_the_readmes_docker_line_clears_a_real_model_and_rejects_a_trapped_one(
     source, cleared = Path(written.stdout.strip()), tmp_path / "cleared"
     arguments = "load ./downloaded-model -o ./cleared"
     line = readme_line()
-    assert TAG in line
+    assert f" safe-load:{version()} " in line
+    line = line.replace(f"safe-load:{version()}", TAG)
     assert line.endswith(arguments)
     done = run("sh", "-c", line, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
