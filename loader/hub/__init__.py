@@ -295,8 +295,8 @@ def _notes(
         size = format_size(sum(file.size for file in stays))
         largest = sorted(stays, key=lambda file: -file.size)
         yield (
-            f"left on the hub and not judged: {len(stays)} files, {size}, since no load opens them: "
-            + _some([file.path for file in largest])
+            f"left on the hub and not judged: {len(stays)} file{'s' if len(stays) > 1 else ''}, "
+            f"{size}, since no load opens it: " + _some([file.path for file in largest])
         )
 
 

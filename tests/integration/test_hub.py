@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -760,3 +761,39 @@ def test_it_is_cleared_once_for_all_names_of_the_same_bytes(
     assert (kept.path, kept.fresh) == (first, False)
     assert kept.report.source == Source(f"hf://{REPO}@v2", again)
     assert not (first / "pytorch_model.bin").exists()
+
+
+def test_what_stays_on_the_hub_is_judged_where_that_is_asked_for(
+    server: FakeHub, saved: Path, tmp_path: Path
+) -> None:
+    """A gate lets whole repositories through, and somebody may open the other file."""
+    trap = pickle.dumps({"weight": _Runs()})
+    honest = {path.name: path.read_bytes() for path in saved.iterdir()}
+    server.add(REPO, {**honest, "pytorch_model.bin": trap})
+    server.add("org/other", honest)
+    names = [f"hf://{REPO}", "hf://org/other"]
+    done = _command("scan", *names, "--format", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)
+    assert any("not judged: 1 file, " in note for note in first["notes"])
+    assert not any("not judged" in note for note in second["notes"])
+    done = _command("scan", *names, "--all-files", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 1
+    first, second = json.loads(done.stdout)
+    assert (first["verdict"], second["verdict"]) == ("malicious", "clean")
+
+
+class _Runs:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("id",)
+
+
+def test_a_cache_without_links_says_that_nothing_was_compared(
+    server: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
+    server.add(REPO, FILES)
+    assert not (_fetch().path / "config.json").is_symlink()
+    offline = _fetch(local_files_only=True)
+    assert offline.files == LOADED
+    assert any(note.startswith("not checked, since the cache") for note in offline.notes)
