@@ -10,8 +10,9 @@ import hashlib
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def policy(options: Options, backend: Backend, index: SourceIndex) -> dict[str, 
     """All that decides what a load lets out, besides the source: our own code and tables, what the
     room is furnished with, the profile's effective values, and the options. Raises BackendError."""
     profile = backend.profile
-    borrowed = sorted(_installed(rooms.FURNISHING)) if backend.borrows else []
+    borrowed = _installed(rooms.FURNISHING) if backend.borrows else []
     return {
         "format": _FORMAT,
         "safe_load": [version(), _code(index)],
@@ -86,12 +87,20 @@ def _code(index: SourceIndex) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _installed(wanted: Iterable[str]) -> set[str]:
-    """name-version of each of these distributions, as its folder of metadata is called: asking
-    importlib.metadata would read every one of them."""
-    names = {_normal(name) for name in wanted}
-    found: dict[str, str] = {}
+def _installed(wanted: Iterable[str]) -> list[str]:
+    """name-version of each of these distributions that is installed."""
+    places = []
     for place in sys.path:
+        with suppress(OSError):  # what installs or removes a distribution changes its folder's time
+            places.append((place, os.stat(place).st_mtime_ns))  # noqa: PTH116
+    return _listed(frozenset(map(_normal, wanted)), tuple(places))
+
+
+@lru_cache(maxsize=8)
+def _listed(names: frozenset[str], places: tuple[tuple[str, int], ...]) -> list[str]:
+    """As the folders of metadata are called: asking importlib.metadata would read every one of them."""
+    found: dict[str, str] = {}
+    for place, _ in places:
         try:
             entries = os.listdir(place)  # noqa: PTH208 (hundreds of names, no paths needed)
         except OSError:
@@ -101,7 +110,7 @@ def _installed(wanted: Iterable[str]) -> set[str]:
             name, _, number = stem.partition("-")
             if kind in ("dist-info", "egg-info") and _normal(name) in names:
                 found.setdefault(_normal(name), number)
-    return {f"{name}-{number}" for name, number in found.items()}
+    return sorted(f"{name}-{number}" for name, number in found.items())
 
 
 def _normal(name: str) -> str:

@@ -73,19 +73,21 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return tuple(wall for wall in self.walls if wall not in self.stand_ins.get(kind, {}))
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """The names of the profiles that ship with safe-load, in order."""
     folder = resources.files(__name__)
-    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return tuple(
+        sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    )
 
 
 def load(name_or_file: str) -> Profile:
     """The profile of that name, or in that TOML file. Raises ProfileError."""
-    if name_or_file in names():
-        text = (resources.files(__name__) / f"{name_or_file}.toml").read_text("utf-8")
-        return _parse(text, where=f"profile {name_or_file}", name=name_or_file)
     path = Path(name_or_file)
     if path.suffix != ".toml":
+        if name_or_file in names():
+            return _shipped(name_or_file)
         known = ", ".join(names())
         raise ProfileError(
             f"there is no profile {name_or_file!r}: choose one of {known}, or name a .toml file"
@@ -95,6 +97,12 @@ def load(name_or_file: str) -> Profile:
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileError(f"the profile {name_or_file} cannot be read: {error}") from error
     return _parse(text, where=name_or_file, name=path.stem)
+
+
+@cache
+def _shipped(name: str) -> Profile:
+    text = (resources.files(__name__) / f"{name}.toml").read_text("utf-8")
+    return _parse(text, where=f"profile {name}", name=name)
 
 
 def _parse(text: str, *, where: str, name: str) -> Profile:
