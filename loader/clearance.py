@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _CODE = (".py", ".json", ".toml")
-#: What the effective profile holds already, and what only decides what is told of a load. An option
-#: that is not named here is part of the key.
+#: What the effective profile holds already; what only decides what is told of a load; what only
+#: decides which files there are, or whether there is a load. Any other option is part of the key.
 _DECIDE_NOTHING = frozenset(
-    "profile timeout memory hash record trace export_despite_findings".split()
+    "profile timeout memory hash record trace export_despite_findings weights_optional all_files".split()
 )
 _PACKAGE = Path(__file__).parent
 

@@ -156,6 +156,11 @@ def test_another_policy_is_another_entry(
     assert len(paths) == loader.loads == 8
 
 
+def test_a_tokenizer_is_read_from_the_entry_of_its_model(model: Path, loader: Loader) -> None:
+    clear(model, loader)
+    assert not clear(model, loader, Options(weights_optional=True)).fresh
+
+
 def test_other_weights_of_the_same_folder_are_another_entry(model: Path, loader: Loader) -> None:
     shutil.copy(model / "model.safetensors", model / "model.fp16.safetensors")
     paths = {clear(model, loader, Options(variant=variant)).path for variant in (None, "fp16")}
