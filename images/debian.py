@@ -128,7 +128,8 @@ def _download(work: Path) -> list[Path]:
         _run([*apt, "download", *names()], debs)
     except BuildError as error:
         raise BuildError(
-            f"the packages of Debian {RELEASE} cannot be downloaded: {error}{trouble}"
+            f"the packages of Debian {RELEASE} cannot be downloaded ({error}{trouble}); where apt "
+            "does not know that release, build images/Dockerfile"
         ) from None
     return sorted(debs.glob("*.deb"))
 
@@ -180,5 +181,6 @@ def _run(command: list[str], folder: Path | None = None) -> str:
     )
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        raise BuildError("; ".join(said) or f"{command[0]} ended with {done.returncode}")
+        reason = said[0].removeprefix("E: ") if said else f"it ended with {done.returncode}"
+        raise BuildError(f"{command[0]}: {reason}")
     return done.stdout

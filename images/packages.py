@@ -90,6 +90,7 @@ def install_ourselves(root: Path, target: Path, work: Path) -> list[Component]:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(REPOSITORY / name, tree / name)
     _run(
+        "this tree's wheel cannot be built",
         *(sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check"),
         *("--no-deps", "--no-build-isolation", "-w", work, tree),
     )
@@ -114,7 +115,8 @@ def code_checksum(root: Path, target: Path) -> str:
         "import sys; sys.path.append(sys.argv[1]); "
         "from safe_load.sandbox import code; print(code.checksum())"
     )
-    return _run(*debian.python(root), "-c", program, target / SITE).strip()
+    what = "the installed code does not tell its checksum"
+    return _run(what, *debian.python(root), "-c", program, target / SITE).strip()
 
 
 def _unwanted(site: Path) -> Iterator[Path]:
@@ -144,19 +146,20 @@ def _pip(root: Path, *arguments: str | Path) -> None:
     quiet = ("-qq", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
     pip_folder = Path(pip.origin).parent.parent
     _run(
+        "pip does not install the image's packages",
         *debian.python(root),
         *("-c", _RUN_PIP, pip_folder, verb, *quiet, "--no-compile", "--only-binary=:all:"),
         *rest,
     )
 
 
-def _run(*command: str | Path) -> str:
-    """What a command printed. Raises BuildError."""
+def _run(what: str, *command: str | Path) -> str:
+    """What a command printed. Raises BuildError, which begins with `what`."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         said = [line.strip() for line in done.stderr.splitlines() if "error:" in line.lower()]
         reason = "; ".join(said[-3:]) or f"it ended with {done.returncode}"
-        raise BuildError(f"{' '.join(map(str, command[-3:]))} failed: {reason}")
+        raise BuildError(f"{what}: {reason}")
     return done.stdout
