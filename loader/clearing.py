@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from safe_load.json_strict import Malformed
 from safe_load.report import Export, ExportedFile, Report, Tensors, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from safe_load.config_asks import Ask
     from safe_load.export import Staging
@@ -53,6 +55,18 @@ def configuration(
     if len(emitted.dropped) > _MOST_NOTES:
         notes.append(f"{len(emitted.dropped) - _MOST_NOTES} more keys were dropped")
     return Configuration(emitted.files, emitted.asks, [*emitted.notes, *notes])
+
+
+@contextmanager
+def begun(
+    stock: Inventory,
+) -> Iterator[Callable[[Mapping[str, Mapping[str, bytes]]], Configuration]]:
+    """Start on `configuration` while the rooms work: a large vocabulary takes seconds. In the block,
+    call what it gives with what the rooms have converted; where there is such a thing, it starts then."""
+    with ThreadPoolExecutor(1, thread_name_prefix="clear") as beside:
+        waits = bool(folder_files.to_convert(stock))
+        early = None if waits else beside.submit(configuration, stock)
+        yield lambda converted: early.result() if early else configuration(stock, converted)
 
 
 def count(stock: Inventory, extracted: Extracted) -> Tensors:

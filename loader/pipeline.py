@@ -87,7 +87,11 @@ def _open(case: _Case, target: Path | None) -> None:
     """The path of one load. Raises a SafeLoadError where it ends early; the report tells the rest."""
     backend = case.backend or rooms.backend_of(case.options, case.profile)
     stock = _inventory(case)
-    with _staging(target, stock) as staging, trace.opened(case.source, case.options) as line:
+    with (
+        _staging(target, stock) as staging,
+        trace.opened(case.source, case.options) as line,
+        clearing.begun(stock) as configuration,
+    ):
         opened = rooms.open_model(
             backend, stock, staging, case.decoys, case.options, case.stage, case.tell, line
         )
@@ -95,7 +99,7 @@ def _open(case: _Case, target: Path | None) -> None:
         extracted, detonated = opened.results()
         with case.stage("compare"):
             differences = compare(extracted, detonated)
-        cleared = _judge(case, stock, opened, extracted, detonated, differences)
+        cleared = _judge(case, stock, opened, extracted, detonated, differences, configuration)
         if staging is not None and case.may_export:
             with case.stage("export"):
                 case.export = clearing.publish(
@@ -131,6 +135,7 @@ def _judge(
     extracted: Extracted,
     detonated: Detonated,
     differences: list[Difference],
+    configuration: Callable[[dict[str, dict[str, bytes]]], clearing.Configuration],
 ) -> clearing.Configuration:
     """All that speaks for or against the model, into the case; the configuration that may be let
     out. Raises what makes it not loadable, after all that was found is in the case."""
@@ -141,7 +146,7 @@ def _judge(
     if opened.detonation.status == "ok":
         accounted = [file.name for file in detonated.files]
         case.findings += judge.account([entry.path for entry in stock.loaded], accounted)
-    cleared = clearing.configuration(stock, opened.conversion.tokenizers)
+    cleared = configuration(opened.conversion.tokenizers)
     case.findings += judge_files.folder(stock, cleared.asks)
     case.notes += [
         *stock.notes,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import tomllib
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from safe_load.json_strict import Malformed, parse, shown
 from safe_load.patterns import danger
 
@@ -50,8 +50,7 @@ def reemit(data: bytes, where: str, drop: Callable[[str, str], None]) -> bytes:
     if not isinstance(whole, dict) or not isinstance(whole.get("model"), dict):
         raise Malformed(f"{where}: it is no tokenizer: it has no model")
     kept = _Writer(where, drop).tokenizer(whole)
-    text = json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8") + b"\n"
+    return msgspec.json.encode(kept) + b"\n"
 
 
 @cache

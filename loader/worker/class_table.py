@@ -51,7 +51,7 @@ _PLAIN = {
 _NEVER = re.compile(
     r"_.*|kwargs|.*_files?|vocab|merges|tokenizer_object|device|return_tensors|token|files_loaded|"
     r"valid_kwargs|unused_kwargs|attributes|.*_class|auto_map|name_or_path|trust_remote_code|is_local|"
-    r"local_files_only|backend|post_processor|sp_model|sp_model_kwargs|proto|.*_map_attr|.*_spm|video_metadata"
+    r"local_files_only|backend|post_processor|sp_model|sp_model_kwargs|proto|.*_map_attr|.*_path|.*repo.*|.*_dir|.*_spm|video_metadata"
 )
 #: Read by transformers itself, or written by versions that people still load files of.
 _COMMON: dict[str, dict[str, str]] = {
@@ -165,6 +165,13 @@ def _classes() -> dict[str, _Class]:
             for value in statement.value.values
             if isinstance(value, ast.Constant) and isinstance(file := value.value, str)
         ]
+        renamed = {
+            alias.asname: alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            if alias.asname
+        }
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
                 bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
@@ -174,10 +181,30 @@ def _classes() -> dict[str, _Class]:
                 found[node.name] = _Class(path.stem, bases, keys, files)
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
                 # Old names: PreTrainedTokenizer = PythonBackend, XTokenizerFast = XTokenizer.
+                origin = renamed.get(node.value.id, node.value.id)
                 for target in node.targets:
-                    if isinstance(target, ast.Name) and node.value.id in found:
-                        found.setdefault(target.id, _Class(path.stem, [node.value.id]))
+                    if isinstance(target, ast.Name) and origin[0].isupper():
+                        found.setdefault(target.id, _Class(path.stem, [origin]))
+    for name, origin in _converted(root).items():
+        found.setdefault(name, _Class("tokenization_", [origin]))
     return found
+
+
+def _converted(root: Path) -> dict[str, str]:
+    """Tokenizers that are another one under a name of their own (transformers/__init__.py makes
+    LEDTokenizer out of RobertaTokenizer): those that are converted as that one is."""
+    tree = ast.parse((root / "convert_slow_tokenizer.py").read_text("utf-8"))
+    for node in tree.body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id="SLOW_TO_FAST_CONVERTERS")], value=ast.Dict() as table
+            ):
+                return {
+                    str(ast.literal_eval(key)): ast.unparse(value).replace("Converter", "Tokenizer")
+                    for key, value in zip(table.keys, table.values, strict=True)
+                    if key is not None
+                }
+    return {}
 
 
 def _ancestry(name: str, classes: dict[str, _Class]) -> list[str]:
@@ -261,7 +288,8 @@ def _grouped(keys: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _render(whole: dict[str, Any]) -> str:
+def render_table(whole: dict[str, Any]) -> str:
+    """The table as JSON, one class to a line."""
     flat: dict[str, Any] = {}
     for key, value in whole.items():
         if isinstance(value, dict) and "classes" in value:
@@ -274,4 +302,4 @@ def _render(whole: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     target = Path(__file__).resolve().parent.parent / "class_keys.json"
-    target.write_text(_render(table()), encoding="ascii")
+    target.write_text(render_table(table()), encoding="ascii")
