@@ -11,7 +11,7 @@ import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,7 @@ def _owners() -> list[type]:
     return list(owners)
 
 
+@cache
 def _routed(original: Callable[..., Any], scope: Callable[[], Scope | None]) -> Callable[..., Any]:
     name_of_source = _first_parameter(original)
 
