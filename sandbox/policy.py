@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import platform
+import socket
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,8 @@ def compile_policy(
             # A name that this libseccomp or architecture lacks stays with the default: refused.
             if name not in numbers or (name in _SIGNALS and not signals):
                 continue
+            if alone and name == "setsockopt" and rule.args[0].value != socket.SOL_SOCKET:
+                continue  # a pair in a socket's place has no such option: the supervisor answers
             if full and rule.action == "SCMP_ACT_ALLOW" and name not in _SILENT:
                 traced.setdefault(name, []).append([_bits(argument) for argument in rule.args])
             else:

@@ -184,11 +184,16 @@ def files(report: Report) -> str:
 
 def caveats(report: Report) -> list[str]:
     """What weakens the report's word: walls that do not stand in full, a record with gaps."""
+    weak = [wall for wall in report.sandbox.walls if wall.state != "standing"]
     said = [
         f"wall {wall.name}: {wall.state}" + (f", {wall.detail}" if wall.detail else "")
-        for wall in report.sandbox.walls
-        if wall.state != "standing"
+        for wall in weak
     ]
+    if report.sandbox.tier == "B":
+        weaker = plural(len(weak), "wall")
+        said = [
+            f"tier B, the cell alone: {weaker} weaker than in tier A; docs/backends.md says how"
+        ]
     if not report.recording.complete:
         said.append(f"the record has gaps: {plural(report.recording.dropped, 'event')} dropped")
     return said

@@ -35,8 +35,7 @@ _MODEL = (
 PRELOAD: dict[str, tuple[str, ...]] = {"weights": _WEIGHTS, "model": _MODEL, "run": _MODEL}
 
 _ENVIRONMENT = {
-    # Nobody, at home nowhere. With a name set, getpass never asks /etc/passwd or nscd.
-    "HOME": "/home/user",
+    # Nobody. With a name set, getpass never asks /etc/passwd or nscd.
     "USER": "user",
     "LOGNAME": "user",
     "LANG": "C.UTF-8",

@@ -164,7 +164,6 @@ class NativeBackend(Backend):
             "walls": self.profile.demanded(_KINDS["B"]),
             "place": str(Path(self._place or tempfile.gettempdir()).resolve()),
             "landlock": self._landlock,
-            "sinkhole": False,
         }
 
 

@@ -16,7 +16,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from safe_load.sandbox.kernel import landlock, process
 from safe_load.sandbox.room import folder, launch, selftest, supervisor
@@ -63,21 +63,28 @@ def main(events: int) -> int:
         reason = f"without namespaces no room can be made: {error}; run `safe-load doctor`"
         channel.send(kind="end", status="broken", reason=reason)
         return 1
-    ours = os.getpid()
+    launcher = os.getpid()
     child = os.fork()
     if child == 0:
+        _supervise(spec, channel, path, launcher)
+    try:
+        channel.send(kind="supervisor", pid=child)
+        return launch.see_end(child, lifeline=0)
+    finally:  # whatever went wrong, the controller's end included
+        end_all(launcher)
+        folder.remove(path)
+        os.close(held)
+
+
+def _supervise(spec: dict[str, Any], channel: Channel, path: str, launcher: int) -> NoReturn:
+    try:
         process.become_subreaper()
-        tree = Tree(spec, path, os.pidfd_open(ours))
+        tree = Tree(spec, path, os.pidfd_open(launcher))
         identity = _identity(spec)
         spec["user"] = _NOBODY
         supervisor.main(spec, channel, identity, partial(_build, spec, path, identity), tree)
-    channel.send(kind="supervisor", pid=child)
-    try:
-        return launch.see_end(child, lifeline=0)
-    finally:
-        end_all(os.getpid())
-        folder.remove(path)
-        os.close(held)
+    finally:  # never back into the launcher's code
+        os._exit(1)
 
 
 def _require_kernel(spec: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from safe_load.sandbox.kernel.process import getfd
 from safe_load.sandbox.room import dns
 from safe_load.sandbox.room.decode import text
 
@@ -34,13 +35,13 @@ _MOST_ALIASES = 65_535
 ALIASES = "127.64."
 _PATIENCE_S = 1.0  # a conversation in which nothing is said is ended
 _CONNECT_S = 0.05  # on loopback it takes microseconds, unless the socket drops the answer
-_DNS = 53
+DNS = 53
 _METHODS = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PATCH ")
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass
-class _Conversation:
+class Conversation:
     """One connection, or the datagrams of one sender to one address."""
 
     protocol: str
@@ -93,8 +94,8 @@ class Sinkhole:
         self._names = dns.Names()
         self._listeners: dict[int, tuple[socket.socket, str]] = {}
         self._ports: dict[tuple[int, str, int], int] = {}
-        self._conversations: dict[int, _Conversation] = {}
-        self._datagrams: dict[tuple[str, int, str], _Conversation] = {}
+        self._conversations: dict[int, Conversation] = {}
+        self._datagrams: dict[tuple[str, int, str], Conversation] = {}
 
     def redirect(self, sock: socket.socket, target: tuple[str, int]) -> None:
         """Connect the worker's own socket (a duplicate of it) to `target`, which is us.
@@ -126,6 +127,17 @@ class Sinkhole:
             return sock.send(data, socket.MSG_DONTWAIT)
         target = self._prepare(sock, target)
         return sock.sendto(data, socket.MSG_DONTWAIT, target)
+
+    @contextmanager
+    def held(self, process: int, descriptor: int) -> Iterator[tuple[socket.socket, int]]:
+        """A duplicate of a process's socket, and its type. Raises OSError."""
+        pidfd = os.pidfd_open(process)
+        try:
+            sock = socket.socket(fileno=getfd(pidfd, descriptor))
+        finally:
+            os.close(pidfd)
+        with sock:
+            yield sock, sock.type
 
     def domain(self, address: str) -> str | None:
         """The name that was looked up for this address."""
@@ -176,7 +188,7 @@ class Sinkhole:
         key = (family, protocol, port)
         if key in self._ports:
             return
-        if port == 0 or (len(self._ports) >= _MOST_LISTENERS and port != _DNS):
+        if port == 0 or (len(self._ports) >= _MOST_LISTENERS and port != DNS):
             raise OSError(errno.ECONNREFUSED, "too many ports")
         sock = socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
         sock.setblocking(False)
@@ -215,7 +227,7 @@ class Sinkhole:
             connection.setblocking(False)
             meant = connection.getsockname()
             now = time.monotonic()
-            conversation = _Conversation(
+            conversation = Conversation(
                 "tcp", self._meant(plain(meant[0])), meant[1], now, now, connection=connection
             )
             self._conversations[connection.fileno()] = conversation
@@ -234,7 +246,7 @@ class Sinkhole:
             self._end(descriptor)
             return
         conversation.take(data)
-        if conversation.port == _DNS:
+        if conversation.port == DNS:
             self._answer_over_tcp(conversation)
         elif conversation.kept.startswith(_METHODS) and _request_is_whole(conversation):
             with suppress(OSError):
@@ -243,7 +255,7 @@ class Sinkhole:
         elif server_name(bytes(conversation.kept)) is not None:
             self._end(descriptor)  # nothing more can be learnt without its keys
 
-    def _answer_over_tcp(self, conversation: _Conversation) -> None:
+    def _answer_over_tcp(self, conversation: Conversation) -> None:
         assert conversation.connection is not None  # noqa: S101 - as above
         size = int.from_bytes(conversation.kept[:2], "big")
         if 0 < size <= len(conversation.kept) - 2:
@@ -261,23 +273,24 @@ class Sinkhole:
             meant = self._meant(_reached(sock, control))
             port = sock.getsockname()[1]
             now = time.monotonic()
-            if port == _DNS:
-                conversation = _Conversation("udp", meant, port, now, now)
+            if port == DNS:
+                conversation = Conversation("udp", meant, port, now, now)
                 response = self._look_up(data, conversation)
                 if response is not None:
                     # From the address that was asked, or the resolver does not take it.
                     with suppress(OSError):
                         sock.sendmsg([response], control, 0, sender)
                     continue
-            key = (meant, port, str(sender))
-            if key not in self._datagrams and len(self._datagrams) >= _MOST_CONVERSATIONS:
-                self._report(self._datagrams.pop(next(iter(self._datagrams))))
-            conversation = self._datagrams.setdefault(
-                key, _Conversation("udp", meant, port, now, now)
-            )
-            conversation.take(data)
+            new = Conversation("udp", meant, port, now, now)
+            self._of_datagrams((meant, port, str(sender)), new).take(data)
 
-    def _look_up(self, query: bytes, conversation: _Conversation) -> bytes | None:
+    def _of_datagrams(self, key: tuple[str, int, str], new: Conversation) -> Conversation:
+        """The conversation with that address, port and sender; `new` if there is none yet."""
+        if key not in self._datagrams and len(self._datagrams) >= _MOST_CONVERSATIONS:
+            self._report(self._datagrams.pop(next(iter(self._datagrams))))
+        return self._datagrams.setdefault(key, new)
+
+    def _look_up(self, query: bytes, conversation: Conversation) -> bytes | None:
         found = dns.answer(query, self._names)
         if found is None:
             return None
@@ -298,10 +311,10 @@ class Sinkhole:
         self._poll.unregister(descriptor)
         if conversation.connection is not None:
             conversation.connection.close()
-        if not (conversation.port == _DNS and conversation.total):
+        if not (conversation.port == DNS and conversation.total):
             self._report(conversation)
 
-    def _report(self, conversation: _Conversation) -> None:
+    def _report(self, conversation: Conversation) -> None:
         kept = bytes(conversation.kept)
         name = server_name(kept)
         self._tell(
@@ -346,7 +359,7 @@ def plain(address: str) -> str:
     return address.partition("%")[0].removeprefix("::ffff:")
 
 
-def _request_is_whole(conversation: _Conversation) -> bool:
+def _request_is_whole(conversation: Conversation) -> bool:
     """Whether a plain HTTP request has come to its end, or further than is kept of it."""
     head, found, _ = bytes(conversation.kept).partition(b"\r\n\r\n")
     if not found:

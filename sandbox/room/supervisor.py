@@ -24,6 +24,7 @@ from safe_load.sandbox.room import cell
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
 from safe_load.sandbox.room.inside import PROC, Inside
 from safe_load.sandbox.room.lead import lead
+from safe_load.sandbox.room.pairs import Pairs
 from safe_load.sandbox.room.recorder import Channel, Printed, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
 from safe_load.sandbox.room.watch import Watch
@@ -39,6 +40,9 @@ _PATHS = frozenset(("path", "old", "new", "target"))
 _SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
 _LARGEST_SEND = 64 << 10
 _MMSGHDR_LENGTH = 56  # struct mmsghdr: a struct msghdr, then how much of it was sent (sendmmsg(2))
+_OF_PAIRS = ("socket", "setsockopt")
+#: Of setsockopt(2): those of a socket of IP, which a pair takes none of.
+_LEVELS = (socket.IPPROTO_IP, socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_IPV6)
 _LISTENABLE = (int(socket.AF_INET), int(socket.AF_INET6))
 _KINDS = (int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM))
 _PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
@@ -68,6 +72,8 @@ class _Diverted:
 
     value: int | None
     number: int = 0
+    told: bool = True
+    decision: str = "redirected"
 
 
 class Broken(Exception):
@@ -167,11 +173,13 @@ class _Supervision:
         self._watch = Watch(inside, spec["limits"])
         self._poll = select.poll()
         self._printed = Printed(spec["drain"]) if "drain" in spec else None
-        self._sinkhole = (
-            Sinkhole(self._poll, recorder.converse, routed=spec["routed"])
-            if spec["sinkhole"]
-            else None
-        )
+        self._pairs = Pairs(self._poll, recorder.converse) if spec["alone"] else None
+        self._sinkhole: Sinkhole | None = None
+        if spec["sinkhole"]:
+            self._sinkhole = self._pairs or Sinkhole(
+                self._poll, recorder.converse, routed=spec["routed"]
+            )
+        self._listener: Listener | None = None
         self._tracer: Tracer | None = None
 
     @property
@@ -183,6 +191,7 @@ class _Supervision:
         """Returns the status, the reason and the watch when nothing needs to run any more."""
         listener = self._take_listener()
         self._tracer = listener if isinstance(listener, Tracer) else None
+        self._listener = listener if isinstance(listener, Listener) else None
         poll = self._poll
         poll.register(listener.descriptor, select.POLLIN)
         poll.register(0, select.POLLHUP)  # the controller holds the other end
@@ -209,8 +218,8 @@ class _Supervision:
                     if not self._printed.hear():
                         poll.unregister(descriptor)
                 elif descriptor != listener.descriptor:
-                    if self._sinkhole is not None:
-                        self._sinkhole.ready(descriptor)
+                    if (hole := self._sinkhole or self._pairs) is not None:
+                        hole.ready(descriptor)
                 elif event & select.POLLIN:
                     self._answer(listener)
                 elif event & select.POLLHUP:
@@ -246,7 +255,7 @@ class _Supervision:
         else:
             raise Broken("the cell did not hand its listener over")
         self._check_posture()
-        if self._sinkhole is not None and self._spec["kernel"] == "linux":
+        if self._sinkhole is not None and self._pairs is None and self._spec["kernel"] == "linux":
             # It works on the worker's own sockets.
             pidfd = os.pidfd_open(self._worker)
             os.close(process.getfd(pidfd, 1))
@@ -337,7 +346,7 @@ class _Supervision:
         traced = not told and self._is_traced(name, call.args)
         allowed = told or traced
         if diverted is not None:
-            decision, number = "redirected", diverted.number
+            decision, number = diverted.decision, diverted.number
         elif allowed:
             decision, number = "allowed", 0
         else:
@@ -347,7 +356,8 @@ class _Supervision:
             args = {"unreadable": True}
         if self._traced:
             self.recorder.trace(pid=call.pid, syscall=name, args=args, decision=decision)
-        if not (traced or (allowed and self._is_ordinary(name, args))):
+        quiet = (allowed and self._is_ordinary(name, args)) or (diverted and not diverted.told)
+        if not (traced or quiet):
             ppid, comm = _who(call.pid)
             self.recorder.tell(
                 pid=call.pid,
@@ -370,6 +380,8 @@ class _Supervision:
     ) -> _Diverted | None:
         """Carry out a call that reaches out, towards the sinkhole. None: not such a call."""
         target = args.get("to") or args.get("message", {}).get("address")
+        if self._pairs is not None and name in _OF_PAIRS:
+            return self._pretend(name, call)
         if self._sinkhole is None or name not in _REACHING or not isinstance(target, dict):
             return None
         if "port" not in target or "place" in args.get("message", {}):
@@ -378,29 +390,41 @@ class _Supervision:
             if self._tracer is not None and self._spec["kernel"] == "gvisor":
                 lead(self._tracer, self._sinkhole, name, call, caller, args)
                 return _Diverted(None)
-            pidfd = os.pidfd_open(_process_of(call.pid))
-            try:
-                duplicate = socket.socket(fileno=process.getfd(pidfd, signed(call.args[0])))
-            finally:
-                os.close(pidfd)
-            with duplicate:
-                args["type"] = socket_type(caller, (duplicate.type,), 0)
+            caller_of = _process_of(call.pid)
+            with self._sinkhole.held(caller_of, signed(call.args[0])) as (sock, kind):
+                args["type"] = socket_type(caller, (kind,), 0)
                 where = (target["address"], target["port"])
                 if name == "connect":
-                    self._sinkhole.redirect(duplicate, where)
+                    self._sinkhole.redirect(sock, where)
                     return _Diverted(0)
                 if name == "sendto":
                     data = caller.memory.read(call.args[1], min(call.args[2], _LARGEST_SEND))
-                    return _Diverted(self._sinkhole.send(duplicate, data, where))
-                sent = self._sinkhole.send(
-                    duplicate, gathered(caller, call.args[1], _LARGEST_SEND), where
-                )
+                    return _Diverted(self._sinkhole.send(sock, data, where))
+                data = gathered(caller, call.args[1], _LARGEST_SEND)
+                sent = self._sinkhole.send(sock, data, where)
         except OSError as error:
             return _Diverted(0, error.errno or errno.ECONNREFUSED)
         if name == "sendmsg":
             return _Diverted(sent)
         caller.memory.write(call.args[1] + _MMSGHDR_LENGTH, sent.to_bytes(4, "little"))
         return _Diverted(1)  # of several messages, one: the caller sends the rest itself
+
+    def _pretend(self, name: str, call: Notification) -> _Diverted | None:
+        """Give the worker the end of a pair where it asks for a socket, and let it set what a pair
+        has no options for."""
+        if name == "setsockopt":
+            level = call.args[1] & 0xFFFFFFFF
+            return _Diverted(0, told=False) if level in _LEVELS else None
+        if not _is_socket_of_ours(call.args) or self._listener is None or self._pairs is None:
+            return None
+        kind = call.args[1] & 0xFFFFFFFF
+        try:
+            with self._pairs.open(kind) as far:
+                inheritable = not kind & socket.SOCK_CLOEXEC
+                given = self._listener.give(call, far.fileno(), inheritable=inheritable)
+                return _Diverted(given, decision="allowed")
+        except OSError as error:
+            return _Diverted(0, error.errno or errno.EMFILE)
 
     def _shown(self, args: dict[str, Any]) -> dict[str, Any]:
         """The arguments, with paths as the room means them."""
@@ -458,10 +482,7 @@ def _registers_permit(name: str, call: Notification, args: dict[str, Any]) -> bo
     there being no socket that takes one."""
     registers = call.args
     if name == "socket":
-        family, kind, protocol = (register & 0xFFFFFFFF for register in registers[:3])
-        if family == socket.AF_UNIX:
-            return True
-        return family in _LISTENABLE and kind & 0xF in _KINDS and protocol in _PROTOCOLS
+        return _is_socket_of_ours(registers)
     if name in _SIGNALS:  # only notified where Landlock does not hold them
         target = signed(registers[0])
         return target == (call.pid if name == "tkill" else _process_of(call.pid))
@@ -470,6 +491,14 @@ def _registers_permit(name: str, call: Notification, args: dict[str, Any]) -> bo
     if name in ("sendmsg", "sendmmsg"):
         return "address" not in args.get("message", {"address": None})
     return True
+
+
+def _is_socket_of_ours(registers: tuple[int, ...]) -> bool:
+    """Whether socket(2) asks for one that the room has: of IP, or AF_UNIX."""
+    family, kind, protocol = (register & 0xFFFFFFFF for register in registers[:3])
+    if family == socket.AF_UNIX:
+        return True
+    return family in _LISTENABLE and kind & 0xF in _KINDS and protocol in _PROTOCOLS
 
 
 def _process_of(task: int) -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 #: "class/name" of every program: one file each, in a folder for each class.
 PROGRAMS = sorted(f"{path.parent.name}/{path.stem}" for path in HERE.glob("*/*.py"))
+#: Under which profile: alone.toml is strict where nobody may make namespaces (tier B).
+PROFILE = os.environ.get("TESTS_PROFILE", "strict")
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -59,7 +61,8 @@ def _run(name: str, where: Path) -> Ran:
     module = program(name)
     source = module.make(folder)
     before = _listing(where)
-    report = pipeline.scan(str(source), Options(**getattr(module, "OPTIONS", {})))
+    options = {"profile": PROFILE, **getattr(module, "OPTIONS", {})}
+    report = pipeline.scan(str(source), Options(**options))
     return Ran(module.EXPECT, report, folder, before == _listing(where))
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: Backend -> the kinds of user that it is proven for.
 BACKENDS = {
     "native": rooms.users(),
+    "native-b": rooms.users(),
     # Which user runs a warm room makes no difference to it but the one that `native` proves.
     "warm": rooms.users()[:1],
     # ptrace in the place of notification, as in gVisor's kernel.
