@@ -30,6 +30,8 @@ _SILENT = frozenset(
 )
 #: Calls that send a signal to whomever a register names.
 _SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
+#: Calls that make a process or a thread.
+_BIRTHS = frozenset(("clone", "fork", "vfork"))
 #: The worker's line to the supervisor has this number while the filter is installed: its reads and
 #: writes come before anyone could answer for them.
 CONTROL_DESCRIPTOR = 1000
@@ -108,6 +110,8 @@ def compile_policy(
             # A name that this libseccomp or architecture lacks stays with the default: refused.
             if name not in numbers or (name in _SIGNALS and not signals):
                 continue
+            if alone and name in _BIRTHS:
+                continue  # no limit of the kernel's counts this tree alone: the supervisor does
             if alone and name == "setsockopt" and rule.args[0].value != socket.SOL_SOCKET:
                 continue  # a pair in a socket's place has no such option: the supervisor answers
             if full and rule.action == "SCMP_ACT_ALLOW" and name not in _SILENT:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAY_BE_SKIPPED: tuple[str, ...] = (
     "only root may capture packets on the host",
     "only root may run runsc without an engine",
+    "a room without namespaces",
 )
 
 _FORBIDDEN = bool(os.environ.get("TESTS_MAY_NOT_SKIP"))

@@ -161,6 +161,7 @@ class NativeBackend(Backend):
         """What is said differently to a room of tier B."""
         return {
             "alone": True,
+            "own_user": False,
             "walls": self.profile.demanded(_KINDS["B"]),
             "place": str(Path(self._place or tempfile.gettempdir()).resolve()),
             "landlock": self._landlock,
@@ -267,7 +268,6 @@ def common(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "rules": None,
         "identities": {},
         "landlock": landlock.NEWEST,
-        "tasks": 0,
         "user": 1000,
     }
 

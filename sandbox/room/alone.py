@@ -107,10 +107,21 @@ def _identity(spec: dict[str, Any]) -> supervisor.Identity:
         os.geteuid() == 0
         and process.holds_capabilities(*_TO_SEPARATE)
         and bool(spec["separate_user"])
+        and _is_mapped(_NOBODY)
         and all(_can_be_reached(each) for each in {spec["place"], *sources})
     )
     namespace = os.readlink(f"{PROC}/self/ns/pid")
     return supervisor.Identity(separated, namespace, _KEPT if separated else ())
+
+
+def _is_mapped(ident: int) -> bool:
+    """Whether this user namespace has that user and that group (user_namespaces(7))."""
+    found = []
+    for name in ("uid_map", "gid_map"):
+        with open(f"{PROC}/self/{name}", encoding="ascii") as file:
+            extents = [[int(field) for field in line.split()] for line in file]
+        found.append(any(first <= ident < first + count for first, _, count in extents))
+    return all(found)
 
 
 def _can_be_reached(path: str) -> bool:
@@ -125,8 +136,7 @@ def _can_be_reached(path: str) -> bool:
 
 def _build(spec: dict[str, Any], path: str, identity: supervisor.Identity) -> None:
     """Furnish the folder, and let the specification say where everything is."""
-    user = _NOBODY if identity.separated else os.geteuid()
-    spec["rules"] = folder.furnish(spec, path, user if identity.separated else None)
+    spec["rules"] = folder.furnish(spec, path, _NOBODY if identity.separated else None)
     spec["identities"] = {source: who for source, _, who in spec["files"] if who is not None}
     spec["prefix"] = path
     spec["argument"] = folder.translated(spec["argument"], folder.places(spec), path)
@@ -134,18 +144,6 @@ def _build(spec: dict[str, Any], path: str, identity: supervisor.Identity) -> No
     spec["sys_path"] = [
         path + each if each.startswith("/runtime/") else each for each in spec["sys_path"]
     ]
-    spec["tasks"] = _tasks_of(user)
-
-
-def _tasks_of(user: int) -> int:
-    """How many tasks that user has now: RLIMIT_NPROC counts all of them."""
-    found = 0
-    for name in os.listdir(PROC):
-        if name.isdecimal():
-            with suppress(OSError):
-                if os.stat(f"{PROC}/{name}").st_uid == user:
-                    found += len(os.listdir(f"{PROC}/{name}/task"))
-    return found
 
 
 class Tree(Inside):
@@ -181,6 +179,9 @@ class Tree(Inside):
 
     def shown(self, path: str) -> str:
         return self._paths.shown(path)
+
+    def shown_in(self, text: str) -> str:
+        return text.replace(self._path, "")
 
     def end(self) -> None:
         end_all(os.getpid())
@@ -256,8 +257,8 @@ def _kill(pid: int, parents: set[int]) -> None:
 def end_all(pid: int) -> None:
     """Kill every process below `pid`, which is this one, and reap them. Raises TimeoutError.
 
-    Nobody is reaped before all that were seen are killed: the dead still count for RLIMIT_NPROC, so
-    that what forks as fast as it can soon cannot."""
+    Meanwhile none can be born: who makes one waits for an answer of the supervisor, which is busy
+    here, or meets ENOSYS, as it is gone."""
     deadline = time.monotonic() + _END_S
     while True:
         seen = descendants(pid)

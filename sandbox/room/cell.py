@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from safe_load.sandbox.kernel import landlock, process, seccomp
 from safe_load.sandbox.room import root
+from safe_load.sandbox.room.watch import SPARE_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,7 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     if spec["own_user"]:
         # Tasks of this user in this user namespace. A little above what the watch allows: one that
         # runs into its limit shall be seen to.
-        process.limit("NPROC", limits["processes"] + 16 + spec["tasks"])
+        process.limit("NPROC", limits["processes"] + SPARE_TASKS)
     process.limit("DATA", limits["memory"] + spec["mapped"] + _SLACK)
     process.limit("MEMLOCK", 0)
     if spec["kernel"] != "gvisor":  # which cannot set it; the filter refuses mq_open everywhere

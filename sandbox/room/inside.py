@@ -45,5 +45,9 @@ class Inside:
         """A path as the room means it."""
         return path
 
+    def shown_in(self, text: str) -> str:
+        """A text in which paths of the room may be."""
+        return text
+
     def end(self) -> None:
         """Leave no process. Here the kernel does it when its pid 1 ends."""

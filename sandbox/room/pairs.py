@@ -75,6 +75,7 @@ class Pairs(Sinkhole):
     def redirect(self, sock: socket.socket, target: tuple[str, int]) -> None:
         pair = self._pairs[sock.fileno()]
         descriptor = sock.fileno()
+        _require_port(target)
         if pair.kind == socket.SOCK_STREAM:
             if pair.target is not None:
                 raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
@@ -87,6 +88,7 @@ class Pairs(Sinkhole):
 
     def send(self, sock: socket.socket, data: bytes, target: tuple[str, int]) -> int:
         pair = self._pairs[sock.fileno()]
+        _require_port(target)
         if pair.kind == socket.SOCK_STREAM:  # TCP Fast Open
             self.redirect(sock, target)
             self._conversations[sock.fileno()].take(data)
@@ -144,6 +146,11 @@ class Pairs(Sinkhole):
         del self._pairs[pair.near.fileno()], self._by_inode[pair.far]
         self._poll.unregister(pair.near)
         pair.near.close()
+
+
+def _require_port(target: tuple[str, int]) -> None:
+    if target[1] == 0:
+        raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 def _readable(sock: socket.socket) -> bool:

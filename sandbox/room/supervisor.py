@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from safe_load.sandbox.kernel import process
 from safe_load.sandbox.kernel.ptrace import Tracer
 from safe_load.sandbox.kernel.seccomp import Listener, Memory, Notification
-from safe_load.sandbox.room import cell
+from safe_load.sandbox.room import cell, root
 from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, socket_type
 from safe_load.sandbox.room.inside import PROC, Inside
 from safe_load.sandbox.room.lead import lead
@@ -37,12 +37,18 @@ _BATCH = 64  # notifications between two looks at the limits
 _IMPORT_S = 300.0
 _REACHING = frozenset(("connect", "sendto", "sendmsg", "sendmmsg"))
 _PATHS = frozenset(("path", "old", "new", "target"))
+_BIRTHS = frozenset(("clone", "fork", "vfork"))
+_NEW_NAMESPACES = 0x7E020000  # CLONE_NEW*, as the seccomp profile has it
 _SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
 _LARGEST_SEND = 64 << 10
 _MMSGHDR_LENGTH = 56  # struct mmsghdr: a struct msghdr, then how much of it was sent (sendmmsg(2))
 _OF_PAIRS = ("socket", "setsockopt")
 #: Of setsockopt(2): those of a socket of IP, which a pair takes none of.
 _LEVELS = (socket.IPPROTO_IP, socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_IPV6)
+#: Calls that change what a file is and not what it holds.
+_OF_SCRATCH = frozenset(
+    "chmod fchmodat fchmodat2 chown lchown fchownat utime utimes utimensat futimesat".split()
+)
 _LISTENABLE = (int(socket.AF_INET), int(socket.AF_INET6))
 _KINDS = (int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM))
 _PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
@@ -342,7 +348,8 @@ class _Supervision:
         if not listener.still_waits(call):
             return  # the pid may belong to somebody else by now
         diverted = self._divert(name, call, caller, args) if caller is not None else None
-        told = name in self._telling and _registers_permit(name, call, args)
+        born = self._spec["alone"] and name in _BIRTHS and self._may_be_born(name, call)
+        told = born or (name in self._telling and _registers_permit(name, call, args))
         traced = not told and self._is_traced(name, call.args)
         allowed = told or traced
         if diverted is not None:
@@ -351,12 +358,16 @@ class _Supervision:
             decision, number = "allowed", 0
         else:
             decision, number = "denied", self._errnos.get(name, errno.EPERM)
+            if self._spec["alone"] and name in _BIRTHS and not _makes_namespace(name, call):
+                number = errno.EAGAIN
         self.recorder.count(name, decision)
         if caller is None:
             args = {"unreadable": True}
         if self._traced:
             self.recorder.trace(pid=call.pid, syscall=name, args=args, decision=decision)
-        quiet = (allowed and self._is_ordinary(name, args)) or (diverted and not diverted.told)
+        quiet = (
+            born or (allowed and self._is_ordinary(name, args)) or (diverted and not diverted.told)
+        )
         if not (traced or quiet):
             ppid, comm = _who(call.pid)
             self.recorder.tell(
@@ -382,6 +393,8 @@ class _Supervision:
         target = args.get("to") or args.get("message", {}).get("address")
         if self._pairs is not None and name in _OF_PAIRS:
             return self._pretend(name, call)
+        if self._spec["alone"] and name in _OF_SCRATCH and _in_scratch(args.get("path")):
+            return _Diverted(0)  # not done, as nothing would hold it to this path
         if self._sinkhole is None or name not in _REACHING or not isinstance(target, dict):
             return None
         if "port" not in target or "place" in args.get("message", {}):
@@ -426,12 +439,19 @@ class _Supervision:
         except OSError as error:
             return _Diverted(0, error.errno or errno.EMFILE)
 
+    def _may_be_born(self, name: str, call: Notification) -> bool:
+        """Whether one task more is let be. Notified where nobody but us can count the tree."""
+        return not _makes_namespace(name, call) and self._watch.grant_task()
+
     def _shown(self, args: dict[str, Any]) -> dict[str, Any]:
         """The arguments, with paths as the room means them."""
-        return {
+        shown = {
             name: self.inside.shown(value) if name in _PATHS and isinstance(value, str) else value
             for name, value in args.items()
         }
+        if isinstance(words := args.get("argv"), list):
+            shown["argv"] = [self.inside.shown_in(word) for word in words]
+        return shown
 
     def _is_traced(self, name: str, registers: tuple[int, ...]) -> bool:
         """Whether the filter would have allowed this call, and let it be notified for the trace."""
@@ -491,6 +511,14 @@ def _registers_permit(name: str, call: Notification, args: dict[str, Any]) -> bo
     if name in ("sendmsg", "sendmmsg"):
         return "address" not in args.get("message", {"address": None})
     return True
+
+
+def _makes_namespace(name: str, call: Notification) -> bool:
+    return name == "clone" and bool(call.args[0] & _NEW_NAMESPACES)
+
+
+def _in_scratch(path: object) -> bool:
+    return isinstance(path, str) and path.startswith(f"{root.SCRATCH}/")
 
 
 def _is_socket_of_ours(registers: tuple[int, ...]) -> bool:

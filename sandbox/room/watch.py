@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from safe_load.sandbox.room.inside import Inside
 
 _INTERVAL_S = 0.025
+SPARE_TASKS = 16
 _FIELDS = re.compile(rb"^(RssAnon|RssShmem|VmPTE|Threads):\s+(\d+)", re.MULTILINE)
 #: gVisor's kernel tells one number for a process: pages of files count there as well.
 _WHOLE = re.compile(rb"^(VmRSS|Threads):\s+(\d+)", re.MULTILINE)
@@ -39,6 +40,8 @@ class Watch:
         self._next = 0.0
         self.peak_memory = 0
         self.peak_tasks = 0
+        self._tasks = 0
+        self._born = 0
 
     @property
     def wait_s(self) -> float:
@@ -56,6 +59,7 @@ class Watch:
         memory, tasks = self._measure(others)
         excess = self._inside.excess(others)
         self._next = time.monotonic() + _INTERVAL_S
+        self._tasks, self._born = tasks, 0
         self.peak_memory = max(self.peak_memory, memory)
         self.peak_tasks = max(self.peak_tasks, tasks)
         if memory > self._limits["memory"]:
@@ -63,6 +67,13 @@ class Watch:
         if tasks > self._limits["processes"]:
             return f"process limit: it started more than {self._limits['processes']} tasks"
         return excess
+
+    def grant_task(self) -> bool:
+        """Whether there may be one task more, counted since the last look. A little above what `look`
+        allows: one that runs into its limit shall be seen to."""
+        self._born += 1
+        most: int = self._limits["processes"] + SPARE_TASKS
+        return self._tasks + self._born <= most
 
     def _measure(self, others: list[int]) -> tuple[int, int]:
         kernel, tasks = self._inside.sockets(others) * _SOCKET_BYTES, 0

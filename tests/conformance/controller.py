@@ -139,6 +139,7 @@ def _docker(profile: Any, **options: Any) -> Any:
 _BACKENDS: dict[str, Callable[..., Any]] = {
     "native": _native,
     "native-b": _alone,
+    "choosing": _native,
     "warm": _warm,
     "traced": _traced,
     "docker": _docker,

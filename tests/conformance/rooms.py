@@ -169,7 +169,9 @@ def controller(house: tuple[str, str]) -> Controller:
     """A controller for that backend, as that user."""
     backend, user = house
     group = containers.group() if backend in IN_CONTAINERS else None
-    return Controller(command(user, group=group), backend)
+    # Root's worker is nobody only where nobody can reach the interpreter.
+    python = python_for_all() if backend == "native-b" else None
+    return Controller(command(user, group=group, python=python), backend)
 
 
 def _paths() -> list[str]:
@@ -190,23 +192,25 @@ def command(
     lacking: tuple[str, ...] = (),
     namespaces: bool = True,
     group: int | None = None,
+    python: str | None = None,
 ) -> list[str]:
     """How to start a controller as that user: "root", "user" (an ordinary one) or "self".
 
     lacking: system calls that its kernel shall not have; namespaces: whether it shall let anyone
-    make a user namespace; group: that the ordinary user is in."""
-    python = [sys.executable, "-I"]
+    make a user namespace; group: that the ordinary user is in; python: another interpreter than
+    this one."""
+    interpreter = [python or sys.executable, "-I"]
     prefix: list[str] = []
     if user == "user":
-        python = [str(python_for_all()), "-I"]
+        interpreter = [str(python_for_all()), "-I"]
         prefix = _as_ordinary_user(group)
     if not namespaces:
         # The setting is one of each user namespace: this one is our own, the machine's stays.
         switch_off = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
         prefix += ["unshare", "--user", "--map-root-user", "sh", "-c", switch_off, "sh"]
     if lacking:
-        prefix += [*python, str(HERE / "without.py"), ":".join(_paths()), ":".join(lacking)]
-    return [*prefix, *python, str(HERE / "controller.py"), *_paths()]
+        prefix += [*interpreter, str(HERE / "without.py"), ":".join(_paths()), ":".join(lacking)]
+    return [*prefix, *interpreter, str(HERE / "controller.py"), *_paths()]
 
 
 def _as_ordinary_user(group: int | None = None) -> list[str]:
@@ -256,6 +260,15 @@ ANY = ("native", users()[-1])
 #: Backends whose rooms are containers, and the controllers that use them.
 IN_CONTAINERS = ("docker",)
 _with_containers: set[int] = set()
+
+#: The houses whose rooms have no namespaces, and why a promise is not theirs.
+ALONE = [("native-b", user) for user in users()]
+NO_NAMESPACES = "a room without namespaces"
+
+
+def uid_of(user: str) -> int:
+    """The user that a controller of that kind runs as."""
+    return ORDINARY if user == "user" else os.geteuid()
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -57,7 +57,11 @@ def test_memory_cannot_be_shared_out_of_the_watchs_sight(room: rooms.Controller)
     assert all(room.run("hogs:shared").value.values())
 
 
-def test_a_mapped_scratch_file_counts_where_it_is_mapped(room: rooms.Controller) -> None:
+def test_a_mapped_scratch_file_counts_where_it_is_mapped(
+    room: rooms.Controller, house: tuple[str, str]
+) -> None:
+    if house in rooms.ALONE:
+        pytest.skip(f"{rooms.NO_NAMESPACES}: its scratch folder is the host's, and no memory")
     argument = {"processes": 2, "each": 256 * MIB}
     limits = {"memory": 128 * MIB, "scratch": 1024 * MIB}
     assert_limit(room.run("hogs:mapped_scratch", argument, limits=limits), "memory limit")
@@ -125,12 +129,27 @@ def test_a_worker_that_runs_into_its_outputs_limit_hit_a_limit(
     assert ran.outputs[0][0] == 16 * MIB
 
 
-def test_the_scratch_folder_is_bounded_in_bytes_and_in_files(room: rooms.Controller) -> None:
+def test_the_scratch_folder_is_bounded_in_bytes_and_in_files(
+    room: rooms.Controller, house: tuple[str, str]
+) -> None:
+    if house in rooms.ALONE:
+        pytest.skip(f"{rooms.NO_NAMESPACES}: nothing but the watch bounds its scratch folder")
     ran = room.run("hogs:scratch", limits={"scratch": 4 * MIB, "scratch_files": 100})
     assert ran.value["full"] in ("ENOSPC", "EFBIG")
     assert ran.value["no more"] == "ENOSPC"
     assert 0 < ran.value["size"] <= 4 * MIB
     assert 0 < ran.value["files"] <= 100
+
+
+@pytest.mark.parametrize("house", rooms.ALONE, indirect=True)
+@pytest.mark.parametrize("way", ["files", "names", "removed", "mapped"])
+def test_without_namespaces_the_watch_bounds_the_scratch_folder(
+    room: rooms.Controller, way: str
+) -> None:
+    limits = {"scratch": 16 * MIB, "scratch_files": 100}
+    ran = room.run("hogs:crowd_scratch", {"way": way, "each": 8 * MIB}, limits=limits)
+    assert_limit(ran, "disk limit")
+    assert rooms.descendants(room.process.pid) == {}
 
 
 def test_a_worker_that_fills_the_scratch_folder_hit_a_limit(room: rooms.Controller) -> None:

@@ -25,6 +25,8 @@ def test_arguments_that_cannot_be_read_neither_break_the_room_nor_let_a_call_thr
         "descriptor with garbage above",
         "data without end",
     }
+    if room.backend == "native-b":  # whose socket is one end of a pair, and connected to the other
+        through -= {"message of nothing"}
     assert through <= (allowed if sinkhole else set()), through
     assert ran.result.complete
     tried = [event.args.get("path") for event in ran.events("execve")]
@@ -76,8 +78,9 @@ def test_arguments_that_change_while_they_are_read_let_no_call_through(
     assert [each for each in met if each.startswith("execve")] == ["execve EACCES"]
     if not sinkhole:
         assert [each for each in met if each.startswith("connect")] == ["connect ECONNREFUSED"]
-        # Its destination lies in memory: there the network namespace holds, which leads nowhere.
-        assert "sendmsg " not in met
+        # Its destination lies in memory: there the network namespace holds, which leads nowhere; or
+        # the socket, which is one end of a pair and takes no destination.
+        assert "sendmsg " not in met or room.backend == "native-b"
 
 
 def test_a_socket_that_is_swapped_while_it_is_connected_does_not_break_the_room(

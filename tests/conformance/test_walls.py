@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,7 +87,80 @@ def test_without_user_namespaces_the_room_is_broken_and_says_what_to_do(
 ) -> None:
     if handicapped.backend in rooms.IN_CONTAINERS:
         pytest.skip("the engine makes the namespaces")
+    if handicapped.backend == "native-b":
+        pytest.skip(f"{rooms.NO_NAMESPACES} needs none")
     ran = handicapped.run("files:out", outputs=1)
     assert_broken(ran)
     assert "namespaces" in ran.result.reason
     assert "safe-load doctor" in ran.result.reason
+
+
+@pytest.mark.parametrize(
+    ("house", "handicapped"),
+    [(("choosing", user), None) for user in rooms.users()],
+    indirect=True,
+)
+def test_where_nobody_may_make_namespaces_strict_accepts_the_cell_alone_and_says_so(
+    handicapped: rooms.Controller,
+) -> None:
+    result = handicapped.run("endings:well").result
+    assert (result.status, result.tier) == ("ok", "B")
+    assert {wall.name for wall in result.walls if wall.state == "weaker"} == (
+        {wall for wall in DEMANDED if wall.endswith("-namespace")}
+    )
+
+
+@pytest.mark.parametrize("house", [("choosing", user) for user in rooms.users()], indirect=True)
+def test_where_namespaces_can_be_made_strict_uses_them(room: rooms.Controller) -> None:
+    result = room.run("endings:well").result
+    assert (result.status, result.tier) == ("ok", "A")
+
+
+@pytest.mark.parametrize(
+    ("house", "handicapped"),
+    [
+        (("choosing", rooms.users()[-1]), call)
+        for call in ("pivot_root", "move_mount", "fsopen", "landlock_restrict_self", "seccomp")
+    ],
+    indirect=True,
+)
+def test_any_other_failure_than_refused_namespaces_is_no_way_down_to_tier_b(
+    handicapped: rooms.Controller,
+) -> None:
+    ran = handicapped.run("files:out", outputs=1)
+    assert_broken(ran)
+    assert ran.result.tier == "A"
+
+
+@pytest.mark.parametrize("house", rooms.ALONE, indirect=True)
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_landlock_that_does_not_hold_truncation_is_not_enough_for_a_cell_alone(
+    room: rooms.Controller, version: int
+) -> None:
+    ran = room.run("files:out", outputs=1, options={"landlock_abi": version})
+    assert_broken(ran)
+    assert "Landlock" in ran.result.reason
+
+
+@pytest.mark.parametrize("house", rooms.ALONE, indirect=True)
+@pytest.mark.parametrize("version", [3, 5])
+def test_where_landlock_does_not_hold_signals_only_ones_own_go_through(
+    room: rooms.Controller, version: int
+) -> None:
+    ran = room.run(
+        "kernel:signal_others",
+        {"pids": [room.process.pid, os.getpid(), -1, 1]},
+        options={"landlock_abi": version},
+    )
+    assert ran.value.pop("oneself") == ran.value.pop("own thread") == ""
+    assert set(ran.value.values()) == {"EPERM"}, ran.value
+    assert ran.events("kill")
+
+
+@pytest.mark.parametrize("house", rooms.ALONE, indirect=True)
+def test_without_namespaces_landlock_holds_signals_to_everybody_else(
+    room: rooms.Controller,
+) -> None:
+    ran = room.run("kernel:signal_others", {"pids": [room.process.pid, os.getpid(), 1]})
+    assert ran.value.pop("oneself") == ran.value.pop("own thread") == ""
+    assert set(ran.value.values()) == {"EPERM"}, ran.value

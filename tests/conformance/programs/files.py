@@ -1,6 +1,6 @@
 """Reaching for files that are not the worker's."""
 
-# ruff: noqa: PTH211
+# ruff: noqa: PTH101, PTH104, PTH108, PTH211
 from __future__ import annotations
 
 import os
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def look(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Look at each of argument["paths"], and try to read it. What each met."""
     return {
-        path: [raw.attempt(partial(os.stat, path)), _read_error(path)] for path in argument["paths"]
+        path: [raw.attempt(partial(os.stat, place)), _read_error(place)]
+        for path, place in ((path, os.path.expandvars(path)) for path in argument["paths"])
     }
 
 
@@ -28,7 +29,7 @@ def write(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Create a file in each of argument["folders"], and overwrite each of argument["files"]."""
     met = {}
     for folder in argument.get("folders", ()):
-        path = os.path.join(folder, "planted")
+        path = os.path.join(os.path.expandvars(folder), "planted")
         met[folder] = raw.attempt(lambda: os.close(os.open(path, os.O_WRONLY | os.O_CREAT)))  # noqa: B023
     for path in argument.get("files", ()):
         met[path] = raw.attempt(lambda: os.close(os.open(path, os.O_WRONLY)))  # noqa: B023
@@ -50,17 +51,38 @@ def out(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 def plant(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Make what an exporter could trip over, where writing is allowed."""
     return {
-        "device": raw.attempt(lambda: os.mknod("/tmp/device", 0o600 | 0o020000, os.makedev(1, 1))),
+        "device": raw.attempt(
+            lambda: os.mknod(raw.scratch("device"), 0o600 | 0o020000, os.makedev(1, 1))
+        ),
         "executable mapping": raw.attempt(_map_program),
-        "link to the host": raw.attempt(lambda: os.symlink("/etc/shadow", "/tmp/link")),
-        "read the link": raw.attempt(lambda: os.open("/tmp/link", os.O_RDONLY)),
+        "link to the host": raw.attempt(lambda: os.symlink("/etc/shadow", raw.scratch("link"))),
+        "read the link": raw.attempt(lambda: os.open(raw.scratch("link"), os.O_RDONLY)),
     }
 
 
 def _map_program() -> None:
     import mmap
 
-    with open("/tmp/library.so", "w+b") as file:
+    with open(raw.scratch("library.so"), "w+b") as file:
         file.write(bytes(4096))
         file.flush()
         mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE)
+
+
+def restyle(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Change mode, owner, times and size of each of argument["paths"]. What each met."""
+    met = {}
+    for path in argument["paths"]:
+        place = os.path.expandvars(path)
+        raw.attempt(lambda: os.close(os.open(place, os.O_WRONLY | os.O_CREAT)))  # noqa: B023
+        ways = {
+            "chmod": lambda: os.chmod(place, 0o777),  # noqa: B023
+            "chown": lambda: os.chown(place, os.getuid(), os.getgid()),  # noqa: B023
+            "utime": lambda: os.utime(place, (1, 1)),  # noqa: B023
+            "truncate": lambda: os.truncate(place, 9),  # noqa: B023
+            "link": lambda: os.link(place, f"{place}.link"),  # noqa: B023
+            "rename": lambda: os.rename(place, f"{place}.moved"),  # noqa: B023
+            "remove": lambda: os.unlink(place),  # noqa: B023
+        }
+        met |= {f"{path} {name}": raw.attempt(way) for name, way in ways.items()}
+    return met

@@ -84,7 +84,7 @@ def shared(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 def mapped_scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Map one large scratch file and touch all of it."""
     size = argument["each"]
-    with open("/tmp/shared", "w+b") as file:
+    with open(raw.scratch("shared"), "w+b") as file:
         file.truncate(size)
         kept = mmap.mmap(file.fileno(), size)
     for _ in range(argument["processes"] - 1):
@@ -180,19 +180,41 @@ def keep_writing(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, 
 def scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Fill the scratch folder with one file, then with empty ones. How far each went, and why not on."""
     size = files = 0
-    with open("/tmp/fill", "wb", buffering=0) as file:
+    with open(raw.scratch("fill"), "wb", buffering=0) as file:
         full = raw.attempt(lambda: [file.write(bytes(65536)) for _ in range(1 << 20)])
         size = os.fstat(file.fileno()).st_size
         file.truncate(0)
     no_more = ""
     while not no_more and files < 1 << 16:
-        no_more = raw.attempt(lambda: os.close(os.open(f"/tmp/{files}", os.O_CREAT | os.O_WRONLY)))  # noqa: B023
+        name = raw.scratch(str(files))
+        no_more = raw.attempt(lambda: os.close(os.open(name, os.O_CREAT | os.O_WRONLY)))  # noqa: B023
         files += not no_more
     return {"size": size, "full": full, "files": files, "no more": no_more}
 
 
+def crowd_scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Fill the scratch folder past its bounds, with files that are each within them: as they are,
+    with nothing in them, without names, or only mapped."""
+    kept: list[Any] = []
+    for index in range(200 if argument["way"] == "names" else 20):
+        place = raw.scratch(f"crowd-{index}")
+        file = open(place, "w+b", buffering=0)  # noqa: SIM115 - it is kept
+        if argument["way"] == "names":
+            file.close()
+            continue
+        file.write(bytes(argument["each"]))
+        kept.append(file)
+        if argument["way"] in ("removed", "mapped"):
+            os.unlink(place)  # noqa: PTH108
+        if argument["way"] == "mapped":
+            kept[-1] = mmap.mmap(file.fileno(), argument["each"])
+            file.close()
+    time.sleep(300)
+    return {"kept": len(kept)}
+
+
 def fill_scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
-    with open("/tmp/fill", "wb") as file:
+    with open(raw.scratch("fill"), "wb") as file:
         while True:
             file.write(bytes(65536))
 
@@ -254,7 +276,7 @@ def measure(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Seconds for argument["count"] calls that are notified and quiet, and for as many that are not."""
     began = time.perf_counter()
     for _ in range(argument["count"]):
-        os.close(os.open("/etc/hostname", os.O_RDONLY))
+        os.close(os.open("/dev/urandom", os.O_RDONLY))
     notified = time.perf_counter() - began
     began = time.perf_counter()
     for _ in range(argument["count"]):

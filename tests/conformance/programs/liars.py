@@ -81,7 +81,7 @@ def pointers(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]
 
 def names(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Paths, names and folders in bytes that no text has."""
-    ugly = b'/tmp/\xff\xfe\n\x1b[31m"\\\xed\xa0\x80'
+    ugly = os.fsencode(raw.scratch("")) + b'\xff\xfe\n\x1b[31m"\\\xed\xa0\x80'
     os.mkdir(ugly)
     os.chdir(ugly)
     raw.LIBC.prctl(15, b"x)\xff \n(", 0, 0, 0)  # PR_SET_NAME
@@ -94,7 +94,7 @@ def names(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 
 def deep_folder(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Work in a folder whose path is longer than any path may be."""
-    os.chdir("/tmp")
+    os.chdir(raw.scratch(""))
     for _ in range(60):
         os.mkdir("d" * 200)
         os.chdir("d" * 200)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import platform
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def scratch(name: str) -> str:
+    """A place in the scratch folder."""
+    return os.path.join(os.environ["TMPDIR"], name)
+
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
