@@ -30,9 +30,12 @@ _TIERS = {
 
 def doctor(*, as_json: bool, color: bool | None) -> int:
     """Build each wall and say which stand. Returns 0, or 4 where no room can be built at all."""
+    from safe_load import rooms  # noqa: PLC0415 (msgspec, and the backends)
+    from safe_load.options import Options  # noqa: PLC0415
     from safe_load.sandbox.doctor import examine  # noqa: PLC0415 (builds walls)
 
-    diagnosis = examine()
+    containers = Options(backend="docker")
+    diagnosis = examine(lambda profile: rooms.backend_of(containers, profile))
     terminal.write(dump(diagnosis) if as_json else _diagnosis(diagnosis, color))
     return 0 if diagnosis.tier else 4
 
@@ -44,15 +47,23 @@ def _diagnosis(diagnosis: Diagnosis, color: bool | None) -> bytes:
             f"✓ tier {diagnosis.tier}: {_TIERS.get(diagnosis.tier, '')}".rstrip(": "), "bold green"
         )
     else:
-        page.line("✗ no sandbox can be built here, so nothing will be opened", "bold red")
+        page.line("✗ no native room can be built here, so nothing will be opened", "bold red")
+    rooms = []
+    for room in diagnosis.rooms:
+        mark, style = ("✓ stands", "green") if room.stands else ("✗ does not", "red")
+        rooms.append((Text(mark, style), f"{room.backend}, tier {room.tier}", room.reason))
+    page.table(rooms)
+    if diagnosis.walls:
+        page.line("Its walls" if diagnosis.tier else "Walls", "bold", gap=True)
     rows = []
     for wall in diagnosis.walls:
         mark, style = _STATES.get(wall.state, ("?", ""))
         rows.append((Text(f"{mark} {wall.state}", style), wall.name, wall.detail))
     page.table(rows)
-    if diagnosis.advice:
-        page.line("What would help", "bold", gap=True)
-        page.table([(Text("·"), line) for line in diagnosis.advice])
+    for title, lines in (("What would help", diagnosis.advice), ("Here", diagnosis.notes)):
+        if lines:
+            page.line(title, "bold", gap=True)
+            page.table([(Text("·"), line) for line in lines])
     return page.data()
 
 

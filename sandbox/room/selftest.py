@@ -20,7 +20,7 @@ def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:  #
         "run a program": lambda: os.execv("/bin/sh", ["sh", "-c", "true"]),  # noqa: S606 - it must fail
         "leave the room by network": _connect,
         "open a kernel socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
-        "see the host's files": lambda: os.stat(argument["host_file"]),
+        "read the host's files": lambda: open(argument["host_file"]),  # noqa: SIM115 - it must not open
         "write to the root": lambda: open("/canary", "w"),  # noqa: SIM115 - it must not open
         "read the process table": lambda: os.listdir("/proc"),
         "signal the supervisor": lambda: os.kill(os.getppid(), 0),

@@ -363,18 +363,29 @@ class Wall:
 
 
 @dataclasses.dataclass
+class Built:
+    backend: str
+    tier: str
+    stands: bool
+    reason: str
+
+
+@dataclasses.dataclass
 class Diagnosis:
     tier: str | None
     walls: list[Wall]
     advice: list[str]
+    rooms: list[Built]
+    notes: list[str]
 
 
 def diagnose(monkeypatch: pytest.MonkeyPatch, tier: str | None) -> Diagnosis:
     """Let `doctor` find a machine with one wall missing."""
     walls = [Wall("landlock", "standing", "ABI 6"), Wall("user-namespace", "missing", "EPERM")]
-    found = Diagnosis(tier, walls, ["allow user namespaces: sysctl ..."])
+    rooms = [Built("native", "A", False, "nobody may"), Built("native", "B", tier == "B", "")]
+    found = Diagnosis(tier, walls, ["allow user namespaces: sysctl ..."], rooms, [])
     stand_in = types.ModuleType("safe_load.sandbox.doctor")
-    stand_in.examine = lambda: found  # type: ignore[attr-defined]
+    stand_in.examine = lambda _containers: found  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "safe_load.sandbox.doctor", stand_in)
     return found
 
@@ -386,6 +397,8 @@ def test_doctor_shows_the_tier_each_wall_and_what_would_help(
     assert exit_code(["doctor"]) == 0
     page = capsys.readouterr().out
     assert page.startswith("✓ tier B")
+    assert "✗ does not  native, tier A  nobody may" in page
+    assert "✓ stands    native, tier B" in page
     for said in ("✓ standing  landlock", "✗ missing   user-namespace  EPERM", "sysctl"):
         assert said in page
 
