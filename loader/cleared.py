@@ -6,9 +6,11 @@ and whether it is still what it was, is the vault's.
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from safe_load import clearance, hub, inventory
 from safe_load.clearing import REPORT
-from safe_load.errors import NotLoadable, SandboxError, UsageError
+from safe_load.errors import LimitHit, NotLoadable, SandboxError, UsageError
 from safe_load.formats.escape import visible
 from safe_load.options import Options, Progress
 from safe_load.profiles.units import format_size, parse_size
@@ -27,7 +29,7 @@ from safe_load.source_index import require_unchanged
 from safe_load.vault import Seal, Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from safe_load.inventory import Inventory
     from safe_load.source_index import Signature
@@ -62,12 +64,18 @@ class Cleared:
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's cache folder: $SAFE_LOAD_HOME, $XDG_CACHE_HOME/safe-load, ~/.cache/safe-load."""
+    """The user's cache folder: $SAFE_LOAD_HOME, $XDG_CACHE_HOME/safe-load, ~/.cache/safe-load.
+    Raises UsageError where there is no home."""
     if chosen := environ.get("SAFE_LOAD_HOME"):
         return Path(os.path.realpath(chosen))
     caches = Path(environ.get("XDG_CACHE_HOME", ""))
     # The specification of base directories: a relative path is to be ignored.
-    folder = caches if caches.is_absolute() else Path("~/.cache").expanduser()
+    try:
+        folder = caches if caches.is_absolute() else Path("~/.cache").expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            "there is no home folder to keep cleared models in: name a folder with SAFE_LOAD_HOME"
+        ) from error
     return Path(os.path.realpath(folder / "safe-load"))
 
 
@@ -123,15 +131,17 @@ def clear(
         raise SandboxError(str(error)) from error
     key = clearance.key(stock, digests, policy)
     fresh = False
-    while refresh or (seal := vault.use(key, verify=verify)) is None:
+    with _told(vault):
+        seal = None if refresh else vault.use(key, verify=verify)
+    if seal is None:
         waiting = _Waiting(tell)
         with vault.making(key, waiting, backend.profile.limits.timeout + _PATIENCE):
             waiting.end()
-            # It may have been made while we waited.
-            if refresh or vault.use(key) is None:
-                vault.remove(key)
-                _make(vault, key, source, stock, known, options, load)
-                refresh, fresh = False, True
+            with _told(vault):  # it may have been made while we waited
+                seal = None if refresh else vault.use(key, verify=verify)
+            if seal is None:
+                seal = _make(vault, key, source, stock, known, options, load)
+                fresh = True
     if fresh:
         with suppress(OSError):  # what cannot be removed now does not spoil what was made
             vault.prune(max_bytes=limit)
@@ -175,12 +185,14 @@ def _known(
         place = Path(source)
         stock = inventory.take(source, options=options)
     total = sum(entry.size for entry in stock.entries)
-    done = 0
+    done, shown = 0, time.monotonic()
 
     def count(size: int) -> None:
-        nonlocal done
+        nonlocal done, shown
         done += size
-        tell(Progress("inventory", "progress", done, total))
+        if time.monotonic() - shown > 0.1:
+            shown = time.monotonic()
+            tell(Progress("inventory", "progress", done, total))
 
     places = {entry.place for entry in stock.entries}
     known = vault.sources.digests(os.path.realpath(place), places, trust=trust, progress=count)
@@ -200,7 +212,7 @@ def _make(
     known: _KnownFiles,
     options: Options,
     load: Load,
-) -> None:
+) -> Seal:
     needed = sum(entry.size for entry in stock.weights)
     space = os.statvfs(vault.home)
     free = space.f_bavail * space.f_frsize
@@ -209,6 +221,8 @@ def _make(
             f"the cache folder {vault.home} has {format_size(free)} free, the cleared copy needs "
             f"{format_size(needed)}: `safe-load cache prune` makes room, SAFE_LOAD_HOME names another"
         )
+    with _told(vault):
+        vault.remove(key)
     report = load(source, vault.place(key), options)
     # The key was made of what was hashed before; it must be what the load itself has hashed, and
     # nothing may have changed from then to now: other bytes would be cleared in these bytes' name.
@@ -220,7 +234,26 @@ def _make(
     except NotLoadable:
         vault.remove(key)
         raise
-    vault.seal(key, report)
+    with _told(vault):
+        vault.seal(key, report)
+        seal = vault.use(key)
+    if seal is None:
+        raise SandboxError(f"the cleared copy {vault.place(key)} is not what was just put there")
+    return seal
+
+
+@contextmanager
+def _told(vault: Vault) -> Iterator[None]:
+    """A cache folder that fails is the user's to repair: say so in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kind = LimitHit if full else UsageError
+        raise kind(
+            f"the cache folder {vault.home} cannot be used: {error.strerror}; "
+            "`safe-load cache prune` makes room, SAFE_LOAD_HOME names another"
+        ) from error
 
 
 class _Waiting:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 SCHEMA = "safe-load/seal/1"
 _MAX_SEAL = 64 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEY = re.compile("[0-9a-f]{64}")
 _MOST_HELD = 64
 _EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
@@ -331,7 +332,13 @@ class Vault:
         """A descriptor that holds the right to make or remove an entry; None while another does."""
         path = self._locks / key
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                descriptor = os.open(path, _LOCK, 0o600)
+            except OSError as error:
+                raise UsageError(
+                    f"the cache folder {self.home} cannot be used: {error.strerror}; "
+                    "name another with SAFE_LOAD_HOME"
+                ) from error
             if not _locked(descriptor, _EXCLUSIVE):
                 os.close(descriptor)
                 return None

@@ -414,6 +414,12 @@ def test_the_cache_is_where_the_user_keeps_caches(environ: dict[str, str], place
     assert home(environ) == Path(os.path.realpath(Path(place).expanduser()))
 
 
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "expanduser", lambda _: (_ for _ in ()).throw(RuntimeError("none")))
+    with pytest.raises(UsageError, match="name a folder with SAFE_LOAD_HOME"):
+        home({})
+
+
 def test_only_its_owner_enters_it(model: Path, loader: Loader, cache: Path) -> None:
     clear(model, loader)
     assert {folder.stat().st_mode & 0o777 for folder in (cache, *cache.iterdir())} == {0o700}
