@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import socket
-import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +120,7 @@ def compile_policy(
     if full:
         for name in ("read", "write"):
             compiler.add_rule_exactly(pyseccomp.ALLOW, name, line)
-    with tempfile.TemporaryFile() as file:
+    with open(os.memfd_create("policy"), "w+b") as file:
         compiler.export_bpf(file)
         file.seek(0)
         program = file.read(1 << 20)
