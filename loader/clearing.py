@@ -111,6 +111,8 @@ def publish(
         if file.status == "no_tensors":
             staging.discard(name)
             continue
+        if not staging.is_filled(name):
+            raise SandboxError(f"the tensors of {visible(entry.path)} were not copied")
         try:
             header = safetensors_file.check(staging.output(name))
         except Malformed as error:

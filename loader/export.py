@@ -54,6 +54,7 @@ class Staging:
         self._made = made
         self._outputs: dict[str, int] = {}
         self._digests: dict[str, tuple[int, int, str]] = {}
+        self._filled: set[str] = set()
         self._published = False
 
     @classmethod
@@ -122,6 +123,11 @@ class Staging:
         with _disk_full(self.target):
             copying.copy(source, self._outputs[name], runs, digest, progress)
         self._digests[name] = (*self._state(name), digest.hexdigest())
+        self._filled.add(name)
+
+    def is_filled(self, name: str) -> bool:
+        """Whether `fill` came to its end: until then, an output may hold nothing but zeros."""
+        return name in self._filled
 
     def _digest_outputs(self) -> None:
         names = [name for name in self._outputs if name not in self._digests]

