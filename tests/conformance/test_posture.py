@@ -42,7 +42,6 @@ class Seen:
         controller.start(
             "kernel:hold", files={model: "/model/w.bin"}, outputs=1, output_limit=16 << 20
         )
-        self.controller = controller.process.pid
         self.worker = rooms.sealed_worker(controller)
         self.below = rooms.descendants(controller.process.pid)
 
@@ -228,38 +227,3 @@ def test_the_network_namespace_holds_only_loopback(seen: Seen, house: tuple[str,
         pytest.skip(rooms.NO_NAMESPACES)
     lines = Path(f"/proc/{seen.worker}/net/dev").read_text().splitlines()[2:]
     assert [line.split(":")[0].strip() for line in lines] == ["lo"]
-
-
-def test_the_containers_cgroup_bounds_memory_tasks_and_swap(
-    seen: Seen, house: tuple[str, str]
-) -> None:
-    if house[0] not in rooms.IN_CONTAINERS:
-        pytest.skip("the watch and the rlimits are its bounds")
-    (inspected,) = rooms.containers.inspect(seen.controller)
-    host = inspected["HostConfig"]
-    memory = rooms.LIMITS["memory"] + rooms.LIMITS["scratch"] + (1 << 30)
-    assert (host["Memory"], host["MemorySwap"]) == (memory, memory)
-    assert host["PidsLimit"] == rooms.LIMITS["processes"] + 32
-
-
-def test_the_container_was_given_nothing_that_was_not_asked_for(
-    seen: Seen, house: tuple[str, str]
-) -> None:
-    if house[0] not in rooms.IN_CONTAINERS:
-        pytest.skip("there is no container")
-    (inspected,) = rooms.containers.inspect(seen.controller)
-    host = inspected["HostConfig"]
-    expected = {
-        "Privileged": False, "CapAdd": None, "CapDrop": ["ALL"], "Devices": [], "NetworkMode": "none",
-        "IpcMode": "none", "PidMode": "", "UTSMode": "", "UsernsMode": "", "CgroupnsMode": "private",
-        "ReadonlyRootfs": True, "AutoRemove": True, "Binds": None, "VolumesFrom": None,
-    }  # fmt: skip
-    found = {
-        name: host[name] or expected[name] if name == "Devices" else host[name] for name in expected
-    }
-    assert found == expected
-    assert host["LogConfig"]["Type"] == "none"
-    assert {mount["Destination"]: mount["RW"] for mount in inspected["Mounts"]} == {
-        mount["Destination"]: mount["Destination"].startswith("/outputs/")
-        for mount in inspected["Mounts"]
-    }

@@ -81,14 +81,14 @@ def test_a_wall_that_the_kernel_cannot_build_makes_the_room_broken(
     assert rooms.descendants(handicapped.process.pid) == {}
 
 
-@pytest.mark.parametrize("handicapped", [None], indirect=True, ids=["no user namespaces"])
+@pytest.mark.parametrize(
+    ("house", "handicapped"),
+    [*((("native", user), None) for user in rooms.users()), (("warm", rooms.users()[0]), None)],
+    indirect=True,
+)
 def test_without_user_namespaces_the_room_is_broken_and_says_what_to_do(
     handicapped: rooms.Controller,
 ) -> None:
-    if handicapped.backend in rooms.IN_CONTAINERS:
-        pytest.skip("the engine makes the namespaces")
-    if handicapped.backend == "native-b":
-        pytest.skip(f"{rooms.NO_NAMESPACES} needs none")
     ran = handicapped.run("files:out", outputs=1)
     assert_broken(ran)
     assert "namespaces" in ran.result.reason

@@ -1,0 +1,149 @@
+"""What an engine is asked for, and that nothing of it is left, whoever dies first."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import containers
+import pytest
+import rooms
+from safe_load import profiles
+from safe_load.sandbox.backends.docker_engine import LABEL_CONTROLLER, is_gone, mark
+from safe_load.sandbox.policy import container_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    MakeController = Callable[[], rooms.Controller]
+
+#: Which user asks makes no difference to what is asked for but the one that the posture proves.
+pytestmark = pytest.mark.parametrize(
+    "house", [("docker", rooms.users()[0])], indirect=True, ids="-".join
+)
+_KILLS = 20
+
+
+def test_the_engine_is_asked_for_every_wall_and_gives_nothing_besides(
+    own_controller: MakeController,
+) -> None:
+    controller = own_controller()
+    controller.start("endings:sleeping", {"seconds": 2}, outputs=1)
+    rooms.sealed_worker(controller)
+    (inspected,) = containers.inspect(controller.process.pid)
+    host: dict[str, Any] = inspected["HostConfig"]
+    memory = rooms.LIMITS["memory"] + rooms.LIMITS["scratch"] + (1 << 30)
+    expected = {
+        "Privileged": False, "CapAdd": None, "CapDrop": ["ALL"], "NetworkMode": "none",
+        "IpcMode": "none", "PidMode": "", "UTSMode": "", "CgroupnsMode": "private",
+        "ReadonlyRootfs": True, "AutoRemove": True, "Binds": None, "VolumesFrom": None,
+        "PidsLimit": rooms.LIMITS["processes"] + 32, "Memory": memory, "MemorySwap": memory,
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+    }  # fmt: skip
+    assert {name: host[name] for name in expected} == expected
+    assert not host["Devices"]
+    assert host["LogConfig"]["Type"] == "none"
+    assert all("noexec" in options and "nr_inodes" in options for options in host["Tmpfs"].values())
+    seccomp = next(each for each in host["SecurityOpt"] if each.startswith("seccomp="))
+    assert json.loads(seccomp.removeprefix("seccomp=")) == json.loads(
+        container_filter(profiles.load("strict"))
+    )
+    writable = [mount["Destination"] for mount in inspected["Mounts"] if mount["RW"]]
+    assert writable == ["/outputs/0"]
+    assert not any("docker.sock" in mount["Source"] for mount in inspected["Mounts"])
+    assert controller.answer().result.status == "ok"
+
+
+def test_nothing_is_left_after_the_next_command_when_controllers_are_killed_at_any_moment(
+    own_controller: MakeController,
+) -> None:
+    moments = random.Random(20)
+    killed = []
+    began = int(time.time())
+    for _ in range(_KILLS):
+        controller = own_controller()
+        controller.start("endings:daemon", {"wait": True}, outputs=1)
+        time.sleep(moments.uniform(0, 1.5))
+        controller.process.send_signal(signal.SIGKILL)
+        controller.process.wait()
+        killed.append(controller.process.pid)
+    time.sleep(1)  # what the engine was asked for before the kill may still be in the making
+    assert own_controller().run("endings:well").result.status == "ok"
+    deadline = time.monotonic() + 10
+    while (left := _left(_made_since(began, killed))) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
+
+
+def _made_since(began: int, controllers: list[int]) -> set[str]:
+    """Every container that the engine has made for these."""
+    told = containers.engine().api.events(
+        since=began,
+        until=int(time.time()) + 1,
+        filters={"type": "container", "event": "create", "label": LABEL_CONTROLLER},
+        decode=True,
+    )
+    marks = tuple(f"{controller}:" for controller in controllers)
+    made = {
+        each["Actor"]["ID"]
+        for each in told
+        if each["Actor"]["Attributes"][LABEL_CONTROLLER].startswith(marks)
+    }
+    assert len(made) >= len(controllers) // 4, "hardly any container was made before the kill"
+    return made
+
+
+def _left(made: set[str]) -> list[str]:
+    """Those of the containers that there still are, and their control groups and mounts."""
+    left = [each for each in containers.of() if each in made]
+    for pattern in ("*/docker/*", "docker/*", "system.slice/docker-*.scope"):
+        left += [
+            str(group)
+            for group in Path("/sys/fs/cgroup").glob(pattern)
+            if group.name.removeprefix("docker-").removesuffix(".scope") in made
+        ]
+    mounted = Path("/proc/self/mounts").read_text()
+    return left + [each for each in made if each in mounted]
+
+
+def test_what_a_controller_left_is_removed_and_what_a_living_one_has_is_not(
+    room: rooms.Controller, own_controller: MakeController
+) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", _MARK, *sys.path], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert is_gone(gone)
+    assert not is_gone(mark())
+    api = containers.engine().api
+    left = api.create_container(containers.IMAGE, labels={LABEL_CONTROLLER: gone})["Id"]
+    other = own_controller()
+    other.start("endings:sleeping", {"seconds": 3})
+    rooms.sealed_worker(other)
+    assert room.run("endings:well").result.status == "ok"
+    assert left not in containers.of()
+    assert other.answer().result.status == "ok"
+
+
+_MARK = """
+import sys
+sys.path[:] = sys.argv[1:]
+from safe_load.sandbox.backends.docker_engine import mark
+print(mark())
+"""
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["", "1:2:3", "x:1:2:3", f"{os.getpid()}:1:another:{mark().rpartition(':')[2]}", "1" * 5000],
+)
+def test_a_label_that_says_nothing_is_no_reason_to_remove_a_container(
+    label: str, house: tuple[str, str]
+) -> None:
+    assert not is_gone(label)
