@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from safe_load import hub, pipeline
 from safe_load.errors import LimitHit, NotLoadable, Rejected, SafeLoadError, SandboxError
 from safe_load.options import Options, Progress
+from safe_load.watching import watching
 
 if TYPE_CHECKING:
     import torch
@@ -63,11 +64,12 @@ def scan(source: Source, *, progress: Watcher | None = None, **options: object) 
 
     options: the fields of safe_load.options.Options, e.g. profile="strict", depth="weights",
     timeout=90.0 (seconds), memory=8 << 30 (bytes). progress: called with each step, from whichever
-    thread takes it. Whatever is found, this returns; it raises
-    NotLoadable, SandboxError, LimitHit or UsageError when there is nothing to tell.
+    thread takes it; when None, a terminal shows a line and a notebook a bar. Whatever is found, this
+    returns; it raises NotLoadable, SandboxError, LimitHit or UsageError when there is nothing to tell.
     """
     chosen = Options(**options)  # type: ignore[arg-type]
-    return judged(pipeline.scan(given(source), chosen, progress))
+    with watching(_name(source), progress) as watcher:
+        return judged(pipeline.scan(given(source), chosen, watcher))
 
 
 def load(
@@ -78,7 +80,8 @@ def load(
     Raises Rejected, with the Result, when findings speak against it: then nothing was exported.
     """
     chosen, path = Options(**options), os.fspath(target)  # type: ignore[arg-type]
-    return exported(pipeline.load(given(source), path, chosen, progress), path)
+    with watching(_name(source), progress) as watcher:
+        return exported(pipeline.load(given(source), path, chosen, watcher), path)
 
 
 def clear(
@@ -116,19 +119,21 @@ def cleared(
 
     room = backend or rooms.backend_of(options, rooms.profile_of(options))
 
-    def open_it(found: str | hub.Snapshot, target: Path, how: Options) -> Report:
-        report = pipeline.load(found, target, how, progress, backend=room)
-        return exported(report, str(target)).report
+    with watching(_name(source), progress) as watcher:
 
-    return once.clear(
-        given(source),
-        options,
-        open_it,
-        room,
-        refresh=refresh,
-        verify=verify,
-        progress=progress,
-    )
+        def open_it(found: str | hub.Snapshot, target: Path, how: Options) -> Report:
+            report = pipeline.load(found, target, how, watcher, backend=room)
+            return exported(report, str(target)).report
+
+        return once.clear(
+            given(source),
+            options,
+            open_it,
+            room,
+            refresh=refresh,
+            verify=verify,
+            progress=watcher,
+        )
 
 
 def load_file(
@@ -161,6 +166,10 @@ def load_file(
 def given(source: Source) -> str | hub.Snapshot:
     """The source as the pipeline takes it."""
     return source if isinstance(source, hub.Snapshot) else os.fspath(source)
+
+
+def _name(source: Source) -> str:
+    return str(source.name) if isinstance(source, hub.Snapshot) else os.fspath(source)
 
 
 def judged(report: Report) -> Result:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from safe_load import formats, hub
-from safe_load.cli import progress, terminal
+from safe_load import formats, hub, progress
+from safe_load.cli import terminal
 from safe_load.errors import NotLoadable, SafeLoadError, UsageError
 from safe_load.formats.interface import View
 from safe_load.report import EXIT_CODES, SCHEMA, Report

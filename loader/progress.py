@@ -1,4 +1,4 @@
-"""How far a load has come, on stderr, for someone who is watching."""
+"""How far a load has come, on stderr, for someone who is watching. Zone: controller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
     from safe_load.options import Progress
 
-_DOING = {
+DOING = {
     "fetch": "downloading from the hub",
     "inventory": "listing and hashing files",
     "wait": "waiting for another process that clears it",
@@ -56,7 +56,7 @@ def shown(source: str, *, color: bool) -> Iterator[Callable[[Progress], None]]:
 
         def show(step: Progress) -> None:
             if step.state == "start":
-                tasks[step.stage] = display.add_task(_DOING[step.stage], total=step.total)
+                tasks[step.stage] = display.add_task(DOING[step.stage], total=step.total)
             elif (task := tasks.get(step.stage)) is None:
                 return
             elif step.state == "end":
