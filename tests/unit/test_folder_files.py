@@ -1,0 +1,178 @@
+"""What lies beside the weights, folder by folder: what is known comes out, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from safe_load import inventory
+from safe_load.errors import NotLoadable
+from safe_load.folder_files import rewrite, to_convert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from safe_load.config_writer import Rewritten
+
+EMPTY = b"\x08\0\0\0\0\0\0\0{}      "
+
+
+def rewritten(folder: Path, files: dict[str, Any]) -> Rewritten:
+    for name, value in {"model.safetensors": EMPTY, **files}.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        data = (
+            value
+            if isinstance(value, bytes)
+            else (value if isinstance(value, str) else json.dumps(value)).encode()
+        )
+        place.write_bytes(data)
+    return rewrite(inventory.take(str(folder)), {})
+
+
+def test_a_file_that_is_not_known_does_not_come_out(tmp_path: Path) -> None:
+    files = {
+        "config.json": {"model_type": "bert"},
+        "modeling_evil.py": "import os",
+        "README.md": "# hello",
+        "spiece.model": b"\x0a\x01",
+        "handler.py": "x",
+        "requirements.txt": "evil",
+        "audio_tokenizer_config.json": {"audio_tokenizer_name_or_path": "evil/x"},
+        "tokenizer_config.json.bak": "{}",
+        "training_args.json": {},
+        "custom_generate/generate.py": "x",
+        "additional_chat_templates/../x.jinja": "x",
+        "chat_template.py": "x",
+        "Config.json": {"auto_map": {"AutoConfig": "x.X"}},
+    }
+    assert set(rewritten(tmp_path, files).files) == {"config.json"}
+
+
+def test_each_folder_of_a_pipeline_is_written_anew(tmp_path: Path) -> None:
+    files = {
+        "model_index.json": {"_class_name": "EvilPipeline", "unet": ["evil", "Evil"]},
+        "unet/config.json": {"_class_name": "UNet2DConditionModel", "custom": "x"},
+        "unet/diffusion_pytorch_model.safetensors": EMPTY,
+        "text_encoder/config.json": {
+            "model_type": "clip_text_model",
+            "auto_map": {"AutoModel": "x.X"},
+        },
+        "text_encoder/model.safetensors": EMPTY,
+        "tokenizer/vocab.json": {"a": 0},
+        "tokenizer/merges.txt": "#version: 0.2\n",
+        "tokenizer/tokenizer_config.json": {
+            "tokenizer_class": "CLIPTokenizer",
+            "name_or_path": "/x",
+        },
+        "scheduler/scheduler_config.json": {"_class_name": "Evil"},
+    }
+    result = rewritten(tmp_path, files)
+    assert set(result.files) == {
+        "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
+        "tokenizer/tokenizer_config.json",
+    }  # fmt: skip
+    assert json.loads(result.files["text_encoder/config.json"]) == {"model_type": "clip_text_model"}
+    assert any("diffusers" in note for note in result.notes)
+    assert [ask.location for ask in result.asks] == ["text_encoder/config.json: auto_map"]
+
+
+def test_an_adapter_beside_a_model_is_a_detour_and_alone_it_is_an_adapter(tmp_path: Path) -> None:
+    adapter = {"base_model_name_or_path": "evil/model", "peft_type": "LORA"}
+    beside = rewritten(
+        tmp_path / "beside", {"adapter_config.json": adapter, "config.json": {"model_type": "bert"}}
+    )
+    alone = rewritten(tmp_path / "alone", {"adapter_config.json": adapter})
+    assert [ask.severity for ask in beside.asks] == ["medium"]
+    assert not alone.asks
+    for result in (beside, alone):
+        assert "adapter_config.json" not in result.files
+        assert any("adapter_config.json" in note for note in result.notes)
+
+
+def test_a_broken_configuration_of_the_model_is_not_loadable_and_of_a_part_it_is_told(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(NotLoadable, match=r"config\.json"):
+        rewritten(tmp_path / "one", {"config.json": "{"})
+    result = rewritten(
+        tmp_path / "two", {"config.json": {"model_type": "bert"}, "part/config.json": "{"}
+    )
+    assert set(result.files) == {"config.json"}
+    assert any("part/config.json" in note for note in result.notes)
+
+
+PROCESSORS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "code": (
+        "preprocessor_config.json",
+        {"image_processor_type": "CLIPImageProcessor", "auto_map": {"AutoImageProcessor": "x.X"}, "do_resize": True},
+        {"image_processor_type": "CLIPImageProcessor", "do_resize": True},
+    ),
+    "a repository to read from": (
+        "preprocessor_config.json",
+        {"image_processor_type": "OneFormerImageProcessor", "repo_path": "evil/x", "class_info_file": "/etc/passwd",
+         "num_labels": 3},
+        {"image_processor_type": "OneFormerImageProcessor", "num_labels": 3},
+    ),
+    "a class that is none": (
+        "preprocessor_config.json",
+        {"image_processor_type": "Popen", "processor_class": "EvilProcessor", "do_resize": True},
+        {"do_resize": True},
+    ),
+    "keys of another class": (
+        "preprocessor_config.json",
+        {"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "phonemizer": "x", "do_resize": True},
+        {"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80},
+    ),
+    "an audio tokenizer": (
+        "processor_config.json",
+        {"processor_class": "CLIPProcessor", "audio_tokenizer": {"audio_tokenizer_name_or_path": "evil/x"},
+         "image_processor": {"image_processor_type": "CLIPImageProcessor", "size": {"height": 3, "width": 3},
+                             "auto_map": {}, "crop_size": "../x"}},
+        {"processor_class": "CLIPProcessor",
+         "image_processor": {"image_processor_type": "CLIPImageProcessor", "size": {"height": 3, "width": 3}}},
+    ),
+    "a token with a slash": (
+        "processor_config.json",
+        {"processor_class": "LlavaProcessor", "image_token": "</image>", "patch_size": 14, "chat_template": "{{ x.__class__ }}"},
+        {"processor_class": "LlavaProcessor", "image_token": "</image>", "patch_size": 14},
+    ),
+    "a template": ("chat_template.json", {"chat_template": "{{ messages }}", "x": 1}, {"chat_template": "{{ messages }}"}),
+    "a video processor": (
+        "video_preprocessor_config.json",
+        {"video_processor_type": "LlavaOnevisionVideoProcessor", "num_frames": 8, "auto_map": {"x": "y"}},
+        {"video_processor_type": "LlavaOnevisionVideoProcessor", "num_frames": 8},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PROCESSORS)
+def test_a_processor_keeps_what_its_class_takes(what: str, tmp_path: Path) -> None:
+    name, value, kept = PROCESSORS[what]
+    assert json.loads(rewritten(tmp_path, {name: value}).files[name]) == kept
+
+
+def test_a_template_of_its_own_file_is_text_or_left_out(tmp_path: Path) -> None:
+    files = {
+        "chat_template.jinja": "{{ messages[0].content }}",
+        "additional_chat_templates/rag.jinja": "{{ documents }}",
+        "additional_chat_templates/odd.jinja": "{{ documents|odd }}",
+        "additional_chat_templates/evil.jinja": "{{ ''.__class__ }}",
+    }
+    result = rewritten(tmp_path, files)
+    assert set(result.files) == {"chat_template.jinja", "additional_chat_templates/rag.jinja"}
+    assert [(ask.finding, ask.severity) for ask in result.asks] == [("SL504", "low")]
+    assert len(result.notes) == 2
+
+
+def test_a_tokenizer_without_a_form_that_is_exported_is_to_be_converted(tmp_path: Path) -> None:
+    def asked(name: str, files: dict[str, Any]) -> list[str]:
+        rewritten(tmp_path / name, files)
+        return sorted(to_convert(inventory.take(str(tmp_path / name))))
+
+    model = {"tokenizer.model": b"\x0a\x01"}
+    assert asked("alone", model) == [""]
+    assert asked("part", {"tokenizer/spiece.model": b"x"}) == ["tokenizer"]
+    assert asked("beside", model | {"tokenizer.json": "{}"}) == []
+    assert asked("none", {"vocab.txt": "a"}) == []
