@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from safe_load.sandbox.backends.interface import Backend
 
 _PROFILE = "strict"
+_OPEN = "something that must not succeed did"
 _ENTRY = "safe_load.sandbox.room.selftest:main"
 
 
@@ -63,14 +64,16 @@ def examine(containers: Callable[[Profile], Backend] | None = None) -> Diagnosis
             rooms.append(_build("native", tier, strict, NativeBackend(alone)))
     if containers is not None:
         rooms.append(_of_containers(containers, strict))
-    chosen = next((room for room in rooms if room.stands and room.backend == "native"), None)
-    if chosen is None and not linux:  # nobody falls back to an engine where there is a native room
-        chosen = next((room for room in rooms if room.stands), None)
+    chosen = next((room for room in rooms if room.stands), None)
+    if linux and chosen is not None and (chosen.backend, chosen.tier) != ("native", "A"):
+        # What the profile comes to here: not everything that keeps tier A from standing leads to B.
+        chosen = _build("native", "B", strict, NativeBackend(strict))
+        chosen = chosen if chosen.stands else None
     shown = chosen or (rooms[0] if rooms else None)
     return Diagnosis(
         tier=chosen.tier if chosen else None,
         walls=shown.walls if shown else [],
-        advice=_advice(rooms),
+        advice=[*_advice(rooms), *([] if chosen else _by_hand(rooms))],
         rooms=rooms,
         notes=_notes(),
     )
@@ -95,7 +98,9 @@ def _build(name: str, tier: str, profile: Profile, backend: Backend) -> Built:
     walls += [wall for wall in result.walls if wall.name not in profile.walls]
     attempts = _attempts(result)
     met = all(wall.state != "missing" for wall in (*walls, *attempts))
-    return Built(name, tier, result.status == "ok" and met, result.reason, [*walls, *attempts])
+    stands = result.status == "ok" and met
+    reason = result.reason.partition("; run `safe-load doctor`")[0]
+    return Built(name, tier, stands, reason or ("" if stands else _OPEN), [*walls, *attempts])
 
 
 def _attempts(result: RoomResult) -> list[Wall]:
@@ -116,15 +121,9 @@ def _attempts(result: RoomResult) -> list[Wall]:
 
 
 def _advice(rooms: list[Built]) -> list[str]:
-    """What failed, each reason once, and the settings of this machine that can be why."""
-    failed = [room for room in rooms if not room.stands]
-    if not failed:
-        return []
-    advice = [
-        f"{room.backend}, tier {room.tier}: {room.reason or 'a way out was open'}"
-        for room in failed
-    ]
-    native = [room for room in failed if room.backend == "native"]
+    """The settings of this machine that can be why a native room does not stand."""
+    advice: list[str] = []
+    native = [room for room in rooms if room.backend == "native" and not room.stands]
     if any(room.tier == "A" for room in native):
         advice += [text for path, bad, text in _SETTINGS if _read(path) in bad]
         if _in_container():
@@ -142,6 +141,20 @@ def _advice(rooms: list[Built]) -> list[str]:
             f"Rooms of {platform.system()}'s own are not part of safe-load: use --backend docker."
         )
     return advice
+
+
+def _by_hand(rooms: list[Built]) -> list[str]:
+    """Nothing is chosen by itself; what could be, if somebody says so."""
+    if any(room.stands and room.tier == "B" for room in rooms):
+        return [
+            (
+                "Tier B stands, and is taken by itself only where namespaces cannot be made at all. To "
+                'choose it here, make a profile: extends = "strict", tiers = ["B"].'
+            )
+        ]
+    if any(room.stands and room.backend == "docker" for room in rooms):
+        return ["Containers stand: use --backend docker."]
+    return []
 
 
 def _notes() -> list[str]:
@@ -171,7 +184,7 @@ def _read(path: str) -> str | None:
 
 
 _IN_A_CONTAINER = (
-    "This is a container, whose engine forbids namespaces: tier B is what it has. For tier A start it "
+    "This is a container, and its engine's defaults leave no more than tier B. For tier A start it "
     "with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
     "systempaths=unconfined, or run safe-load outside, with --backend docker."
 )

@@ -189,7 +189,7 @@ def caveats(report: Report) -> list[str]:
         f"wall {wall.name}: {wall.state}" + (f", {wall.detail}" if wall.detail else "")
         for wall in weak
     ]
-    if report.sandbox.tier == "B":
+    if report.sandbox.tier == "B" and weak:
         weaker = plural(len(weak), "wall")
         said = [
             f"tier B, the cell alone: {weaker} weaker than in tier A; docs/backends.md says how"

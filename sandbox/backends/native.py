@@ -163,7 +163,7 @@ class NativeBackend(Backend):
             "alone": True,
             "own_user": False,
             "walls": self.profile.demanded(_KINDS["B"]),
-            "place": str(Path(self._place or tempfile.gettempdir()).resolve()),
+            "place": str(Path(self._place or _temporary_folder()).resolve()),
             "landlock": self._landlock,
         }
 
@@ -195,6 +195,17 @@ def start(
         env={},
         cwd="/",
     )
+
+
+def _temporary_folder() -> str:
+    """Where temporary files may lie. Raises OSError."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise OSError(
+            "a room without namespaces needs a folder of the host's for its scratch files, and there "
+            "is none that can be written to: name one in TMPDIR"
+        ) from error
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

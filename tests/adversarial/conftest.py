@@ -52,7 +52,8 @@ def _listing(folder: Path) -> dict[str, str]:
     }
 
 
-def _run(name: str, where: Path) -> Ran:
+def run(name: str, where: Path, profile: str = PROFILE) -> Ran:
+    """Write the program's model into a folder, and scan it."""
     from safe_load import pipeline
     from safe_load.options import Options
 
@@ -61,7 +62,7 @@ def _run(name: str, where: Path) -> Ran:
     module = program(name)
     source = module.make(folder)
     before = _listing(where)
-    options = {"profile": PROFILE, **getattr(module, "OPTIONS", {})}
+    options = {"profile": profile, **getattr(module, "OPTIONS", {})}
     report = pipeline.scan(str(source), Options(**options))
     return Ran(module.EXPECT, report, folder, before == _listing(where))
 
@@ -79,7 +80,7 @@ def hostile(
     )
     wanted = {each.get("name") for each in parameters}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield {name: pool.submit(_run, name, root / name) for name in PROGRAMS if name in wanted}
+        yield {name: pool.submit(run, name, root / name) for name in PROGRAMS if name in wanted}
 
 
 @pytest.fixture(scope="session")

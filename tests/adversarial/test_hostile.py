@@ -47,7 +47,11 @@ _KEYS = {
 def test_it_is_rejected_with_evidence_and_leaves_nothing_behind(
     name: str, hostile: dict[str, Future[Ran]]
 ) -> None:
-    ran = hostile[name].result()
+    assert_rejected(hostile[name].result())
+
+
+def assert_rejected(ran: Ran) -> None:
+    """The report holds the evidence that the program names, and nothing got out."""
     expect = {key: _filled(item, ran) for key, item in ran.expect.items()}
     assert ran.report.outcome == expect.get("outcome", "rejected"), _told(ran.report)
     missing = {
@@ -117,7 +121,12 @@ def _findings(report: Report, ident: str, expect: dict[str, Any]) -> Iterator[Fi
 
 def _paths(report: Report) -> Iterator[str]:
     for event in report.recording.events:
-        yield from (str(event.args[key]) for key in ("path", "old", "new") if key in event.args)
+        # In tier B, a path of the host that the room has too is told below /host.
+        yield from (
+            str(event.args[key]).removeprefix("/host")
+            for key in ("path", "old", "new")
+            if key in event.args
+        )
         for key in ("to", "address"):
             if isinstance(event.args.get(key), dict):
                 yield str(event.args[key].get("address"))
