@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import socket
 import struct
 from functools import cache
 from typing import TYPE_CHECKING
@@ -150,6 +151,29 @@ def test_where_nothing_holds_signals_each_one_is_notified(full: bool) -> None:
     for number, name in names.items():
         for args in interesting(name):
             assert run(program, number, args) == meant(name, args, full=full, signals=False), name
+
+
+@LEVELS
+def test_for_a_cell_alone_births_and_options_of_ip_are_the_supervisors_to_answer(
+    full: bool,
+) -> None:
+    alone = policy.compile_policy(profiles.load("strict"), full=full, alone=True)
+    for number, name in alone.names.items():
+        for args in interesting(name):
+            expected = meant(name, args, full=full)
+            ip = name == "setsockopt" and args[1] != socket.SOL_SOCKET
+            if name in policy._BIRTHS or ip:
+                expected = NOTIFY
+            assert run(alone.program, number, args) == expected, name
+
+
+def test_for_a_cell_alone_nothing_is_continued_that_only_namespaces_would_hold() -> None:
+    strict = profiles.load("strict")
+    alone = policy.compile_policy(strict, alone=True)
+    usual = policy.compile_policy(strict)
+    assert usual.telling - alone.telling == set(strict.recording.held_by_namespaces)
+    held = {"chmod", "chown", "utimensat", "truncate", "socket", "bind", "listen"}
+    assert held <= usual.telling - alone.telling
 
 
 @LEVELS
