@@ -24,6 +24,8 @@ _MAX_NODES = 100_000
 _MAX_BRACKETS = 64
 #: What may be multiplied by, or counted to: a line of dashes, not a gigabyte.
 _MAX_NUMBER = 100_000
+_MAX_CONSTANT = 100_000_000
+_TOKENS = ("_token", "_tokens")
 
 _NODES = frozenset(
     "Template Output TemplateData Const Name NSRef Assign AssignBlock For If Macro CallBlock FilterBlock "
@@ -51,6 +53,13 @@ _METHODS = frozenset(
 )
 _FUNCTIONS = frozenset("range dict namespace raise_exception strftime_now caller".split())
 _RESERVED = re.compile(r"_|.*__|(gi|cr|ag|tb|f|func|co)_|mro$")
+#: The same within a text that stands in the template, since it may look something up by it, or by a
+#: piece of it. Nothing that it puts together may be looked up by.
+_HIDDEN = re.compile(
+    r"__[A-Za-z]|[A-Za-z]__|(gi|cr|ag|tb)_(frame|code|next|await|yield)|func_(globals|code)"
+    r"|f_(globals|locals|builtins|back|code)"
+)
+_PRIVATE = re.compile(r"_[A-Za-z]\w*")
 _PYTHONS = frozenset(
     "mro format format_map encode decode translate func_globals func_code f_globals f_locals f_back "
     "gi_frame gi_code cr_frame cr_code ag_frame ag_code tb_frame environment".split()
@@ -176,7 +185,10 @@ class _Judge:
                     return True
                 case nodes.Call(node=nodes.Getattr(attr=attr)) if attr not in _KEEPING_METHODS:
                     return True
-                case nodes.Name(name=name) if name in self._computed:
+                case nodes.Getitem(arg=nodes.Slice(step=step)) if not _whole(step):
+                    return True
+                # What the tokens of a tokenizer are is not the template's to say.
+                case nodes.Name(name=name) if name in self._computed or name.endswith(_TOKENS):
                     return True
                 case nodes.Getattr(node=nodes.Name(name=name), attr=attr) if (
                     f"{name}.{attr}" in self._computed
@@ -186,6 +198,17 @@ class _Judge:
 
     def _name(self, node: nodes.Name) -> str | None:
         return f"uses the name {shown(node.name)}" if _RESERVED.match(node.name) else None
+
+    def _const(self, node: nodes.Const) -> str | None:
+        if isinstance(node.value, str):
+            return _text(node.value)
+        return "holds a number past all use" if _number(node) > _MAX_CONSTANT else None
+
+    def _keyword(self, node: nodes.Keyword) -> str | None:
+        return _text(node.key)
+
+    def _macro(self, node: nodes.Macro) -> str | None:
+        return _text(node.name)
 
     def _nsref(self, node: nodes.NSRef) -> str | None:
         return _attribute(node.attr)
@@ -284,6 +307,23 @@ def _attribute(name: str) -> str | None:
     if _RESERVED.match(name) or name in _PYTHONS:
         return f"asks for {shown(name)}, which Python keeps for itself"
     return None
+
+
+def _text(text: str) -> str | None:
+    for way in (text, text[::-1]):
+        if _HIDDEN.search(way) or _PRIVATE.fullmatch(way):
+            return f"holds {shown(text[:100])}, which Python keeps for itself"
+    return None
+
+
+def _whole(step: nodes.Node | None) -> bool:
+    """Whether what is cut out by this step is what stood there, or that turned around."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    match step:
+        case None | nodes.Const(value=1) | nodes.Neg(node=nodes.Const(value=1)):
+            return True
+    return False
 
 
 def _number(node: nodes.Node) -> float:
