@@ -7,9 +7,8 @@ anew as it does with any tokenizer.
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from safe_load import folder_files, tokenizer_json
@@ -17,6 +16,7 @@ from safe_load.errors import SafeLoadError, SandboxError
 from safe_load.formats.escape import visible
 
 if TYPE_CHECKING:
+    from safe_load.export import Staging
     from safe_load.inventory import Entry, Inventory
     from safe_load.sandbox.backends.interface import RoomResult
 
@@ -50,27 +50,30 @@ class Converted:
 
 class Conversion:
     """What a room shall convert. folders: each with the files that it needs; outputs: descriptors on
-    two empty files for each, which nobody else sees; limit: the size of each."""
+    two empty files for each, in the export's folder until `read`; limit: the size of each."""
 
     limit = tokenizer_json.MAX_BYTES
 
-    def __init__(self, folders: dict[str, list[Entry]]) -> None:
+    def __init__(self, folders: dict[str, list[Entry]], staging: Staging) -> None:
         self.folders = dict(list(folders.items())[:_MOST_FOLDERS])
-        self._files: list[IO[bytes]] = [
-            tempfile.TemporaryFile()  # noqa: SIM115 - closed by `read`
-            for _ in range(2 * len(self.folders))
-        ]
-        self.outputs = tuple(file.fileno() for file in self._files)
+        self._beyond = list(folders)[_MOST_FOLDERS:]
+        self._staging = staging
+        self._names = [f"safe-load.conversion.{number}" for number in range(2 * len(self.folders))]
+        self.outputs = tuple(map(staging.open_output, self._names))
 
     @classmethod
-    def of(cls, stock: Inventory) -> Conversion | None:
+    def of(cls, stock: Inventory, staging: Staging) -> Conversion | None:
         """What is to be converted of this source, None if nothing is."""
         folders = folder_files.to_convert(stock)
-        return cls(folders) if folders else None
+        return cls(folders, staging) if folders else None
 
     def read(self, room: RoomResult) -> Converted:
         """What the room made. Its worker is dead."""
-        converted = Converted(room=room)
+        converted = Converted({folder: {} for folder in self._beyond}, room=room)
+        if self._beyond:
+            converted.notes.append(
+                f"of {_MOST_FOLDERS} folders the tokenizers were converted, no more"
+            )
         try:
             reasons = self._reasons(room)
             for number, (folder, reason) in enumerate(zip(self.folders, reasons, strict=True)):
@@ -84,8 +87,8 @@ class Conversion:
                         f"tokenizer.json: {visible(why)}"
                     )
         finally:
-            for file in self._files:
-                file.close()
+            for name in self._names:
+                self._staging.discard(name)
         return converted
 
     def _reasons(self, room: RoomResult) -> list[str | None]:

@@ -224,7 +224,7 @@ def open_model(
     """Run the rooms, and hash the source beside them. Returns when everything inside is dead."""
     reading = extraction_job(stock, staging)
     trusting = detonation_job(stock, depth_of(stock, options), decoys, borrowed=backend.borrows)
-    conversion = Conversion.of(stock) if staging is not None else None
+    conversion = Conversion.of(stock, staging) if staging is not None else None
     meanwhile = Meanwhile(stock, tell, time.monotonic() + backend.profile.limits.timeout)
 
     def run(job: Job) -> RoomResult:
