@@ -15,7 +15,7 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safe_load import hub
+from safe_load import hub, ties
 from safe_load.errors import UsageError
 from safe_load.formats.escape import visible
 from safe_load.patches import Patch
@@ -138,12 +138,13 @@ def _load(
         kwargs["config"] = _cleared(through, str(os.fspath(kwargs["config"])), where, {})
     if any(base.__module__.startswith("transformers.models.auto.") for base in cls.__mro__):
         kwargs["trust_remote_code"] = False  # not even asked on the terminal
-    if not {"PreTrainedModel", "_BaseAutoModelClass"} & {base.__name__ for base in cls.__mro__}:
+    model = {"PreTrainedModel", "_BaseAutoModelClass"} & {base.__name__ for base in cls.__mro__}
+    if not model:
         choice["weights_optional"] = True
     place = _cleared(through, asked, where, choice)
     try:
         with _read_freely(place, kwargs.get("config")):
-            result = read(place, **kwargs)
+            result = ties.load(read, place, kwargs) if model else read(place, **kwargs)
     except (OSError, ValueError) as error:
         error.args = tuple(_named(part, place, asked) for part in error.args)
         raise

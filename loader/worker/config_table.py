@@ -43,6 +43,8 @@ _LEGACY_COMMON = {
     "per_layer_config": "d", "tie_last_hidden_states": "v", "num_choices": "v",
     "vocab_size": "v", "hidden_size": "v", "num_attention_heads": "v", "num_hidden_layers": "v",
     "intermediate_size": "v", "max_position_embeddings": "v", "pretrained_cfg": "d",
+    # Read by getattr where a class has no field for it: 427 times in transformers 5.23.
+    "head_dim": "v",
     "label_names": "l", "num_classes": "v", "num_features": "v", "global_pool": "s",
 }  # fmt: skip
 

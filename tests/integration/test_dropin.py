@@ -450,6 +450,29 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]
         yield opened
 
 
+def test_weights_shared_in_the_file_and_not_in_the_model_are_all_there(
+    tmp_path: Path, both: Any
+) -> None:
+    name, options, _ = tiny.TINY["llama"]
+    model = getattr(stock, name)(stock.LlamaConfig(**options, tie_word_embeddings=False))
+    state = model.state_dict()
+    state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    model.config.save_pretrained(tmp_path)
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    expected, got = both(lambda t: t.AutoModelForCausalLM.from_pretrained(tmp_path))
+    for key, tensor in expected.state_dict().items():
+        assert torch.equal(tensor, got.state_dict()[key]), key
+    _, info = both(lambda t: t.LlamaModel.from_pretrained(tmp_path, output_loading_info=True)[1])
+    assert not info["missing_keys"]
+
+
+def test_a_head_of_another_size_than_its_class_has_a_field_for(tmp_path: Path, both: Any) -> None:
+    name, options, _ = tiny.TINY["qwen2"]
+    model = getattr(stock, name)(stock.Qwen2Config(**options | {"head_dim": 16}))
+    model.save_pretrained(tmp_path)
+    _same(*both(lambda t: t.AutoModelForCausalLM.from_pretrained(tmp_path)))
+
+
 def test_a_name_on_a_hub_is_a_source(
     bert: Path, server: FakeHub, session: safe_load.Session, tmp_path: Path
 ) -> None:
