@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +88,7 @@ def _open(case: _Case, target: Path | None) -> None:
     backend = case.backend or rooms.backend_of(case.options, case.profile)
     stock = _inventory(case)
     with (
+        nullcontext() if case.backend else closing(backend),
         _staging(target, stock) as staging,
         trace.opened(case.source, case.options) as line,
         clearing.begun(stock) as configuration,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 #: Who the container's processes are when the controller is root; an ordinary user is himself.
 _NOBODY = 65532
+_ROOT = "the container's user is root, without any capability: only root may read the model's files"
 _HOME_BYTES, _HOME_FILES = 1 << 20, 128
 #: Memory of the supervisor and of the kernel on its behalf, above what the watch grants the job.
 _SLACK = 1 << 30
@@ -72,6 +74,7 @@ class DockerBackend(Backend):
         self._image = image
         self._version = version
         self._prepared: tuple[Engine, Image] | None = None
+        self._preparing = threading.Lock()
         self._running: set[_Attached] = set()
         self._stops = 0
 
@@ -83,8 +86,7 @@ class DockerBackend(Backend):
         try:
             engine, image = self._prepare()
             policy = compile_policy(self.profile, full=job.trace is not None, stopped=self.stopped)
-            user = _user()
-            _require_readable(job, user)
+            user = _user(job)
             with _writable(job, user), ExitStack() as stack:
                 attached = _Attached(engine, self._create(engine, image, job, user))
                 stack.callback(attached.end)
@@ -95,7 +97,7 @@ class DockerBackend(Backend):
                     heard.shift = None  # gVisor's clock starts with the container
                 stream = attached.start(witness)
                 if self._stops == stops:
-                    self._converse(stream, image, job, policy, heard)
+                    self._converse(stream, image, job, policy, heard, user)
             if witness is not None and heard.walls:
                 witness.end()
                 witness.testify(heard, self.profile, job.name)
@@ -123,16 +125,17 @@ class DockerBackend(Backend):
 
     def _prepare(self) -> tuple[Engine, Image]:
         """The engine and the image, looked at once. Raises EngineError."""
-        if self._prepared is None:
-            engine = Engine()
-            name, registered = engine.runtime(self.runtime)
-            if gvisor.is_gvisor(registered):
-                gvisor.require_fit(name, registered, self.profile)
-                self.kind, self.stopped = "gvisor", True
-            image = engine.image(self._image, self._version)
-            engine.reap()
-            self._prepared = engine, image
-        return self._prepared
+        with self._preparing:
+            if self._prepared is None:
+                engine = Engine()
+                name, registered = engine.runtime(self.runtime)
+                if gvisor.is_gvisor(registered):
+                    gvisor.require_fit(name, registered, self.profile)
+                    self.kind, self.stopped = "gvisor", True
+                image = engine.image(self._image, self._version)
+                engine.reap()
+                self._prepared = engine, image
+            return self._prepared
 
     def _create(self, engine: Engine, image: Image, job: Job, user: tuple[int, int]) -> Container:
         limits = self.profile.limits
@@ -190,13 +193,20 @@ class DockerBackend(Backend):
         )
 
     def _converse(
-        self, stream: Stream, image: Image, job: Job, policy: Policy, heard: Heard
+        self,
+        stream: Stream,
+        image: Image,
+        job: Job,
+        policy: Policy,
+        heard: Heard,
+        user: tuple[int, int],
     ) -> None:
         """Say what the room shall do, hear it out."""
         spec = {
             **common(self.profile, policy, job),
             "walls": self.profile.demanded(self.kind),
             "own_user": False,
+            "container_user": user[0],
             "routed": False,
             "site": image.site,
             "outer": launch.inodes(),
@@ -209,6 +219,8 @@ class DockerBackend(Backend):
         stream.say(json.dumps(spec).encode() + b"\n")
         docker_stream.listen(stream, heard, self.profile, self.patience_s)
         limits = self.profile.limits
+        if heard.walls and user[0] == 0:
+            heard.walls.setdefault("user-namespace", Wall("user-namespace", "weaker", _ROOT))
         if heard.walls:
             bound = f"{limits.memory >> 20} MiB, and what the supervisor needs"
             heard.walls["cgroup-memory"] = Wall("cgroup-memory", "standing", bound)
@@ -241,21 +253,30 @@ class _Attached:
         self._engine.remove(self._container)
 
 
-def _user() -> tuple[int, int]:
-    user, group = os.geteuid(), os.getegid()
-    return (_NOBODY, _NOBODY) if user == 0 else (user, group)
+def _user(job: Job) -> tuple[int, int]:
+    """Who the container's processes are: the caller; for root nobody, or else the owner of a file
+    that nobody may not read. Raises OSError when there is no such user."""
+    paths = [*(bind.source for bind in job.files), *job.modules]
+    found = {path: path.stat() for path in paths}
+    candidates = [(os.geteuid(), os.getegid())]
+    if os.geteuid() == 0:
+        owners = ((status.st_uid, status.st_gid) for status in found.values())
+        candidates = [(_NOBODY, _NOBODY), *dict.fromkeys(owners)]
+    for user in candidates:
+        if all(_may_read(user, status) for status in found.values()):
+            return user
+    refused = next(path for path, status in found.items() if not _may_read(candidates[0], status))
+    raise PermissionError(
+        f"{refused} may not be read by user {candidates[0][0]}, who the container would run as: chmod a+r "
+        "it, or use --backend native"
+    )
 
 
-def _require_readable(job: Job, user: tuple[int, int]) -> None:
-    """Raises OSError for a file that the container's user may not read, before the engine is asked."""
-    for path in (*(bind.source for bind in job.files), *job.modules):
-        status = path.stat()
-        needed = 0o400 if status.st_uid == user[0] else 0o040 if status.st_gid == user[1] else 0o004
-        if not status.st_mode & needed:
-            raise PermissionError(
-                f"{path} may not be read by user {user[0]}, who the container runs as: chmod a+r it, or use "
-                "--backend native"
-            )
+def _may_read(user: tuple[int, int], status: os.stat_result) -> bool:
+    """Without any capability."""
+    if status.st_uid == user[0]:
+        return bool(status.st_mode & 0o400)
+    return bool(status.st_mode & (0o040 if status.st_gid == user[1] else 0o004))
 
 
 @contextmanager

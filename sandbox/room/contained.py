@@ -23,7 +23,14 @@ MODULES = "/runtime/modules"
 OUTPUTS = "/outputs"
 #: Where anybody may write in every container, and what was ordered. Landlock leaves the worker the
 #: scratch folder of it.
-_WRITABLE = ("/proc/", "/dev/", f"{root.SCRATCH}/", f"{root.HOME}/", f"{OUTPUTS}/")
+_WRITABLE = (
+    "/proc/",
+    "/dev/",
+    "/sys/fs/cgroup/",
+    f"{root.SCRATCH}/",
+    f"{root.HOME}/",
+    f"{OUTPUTS}/",
+)
 _CPU = "/sys/devices/system/cpu"
 
 
@@ -76,8 +83,8 @@ def _places(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _take_over(spec: dict[str, Any]) -> None:
     """See that the container is the one that was ordered, and plant what lies in it. Raises OSError."""
-    if os.geteuid() == 0:
-        raise OSError(errno.EPERM, "the container runs as root")
+    if os.geteuid() != spec["container_user"]:
+        raise OSError(errno.EPERM, f"the container runs as user {os.geteuid()}")
     if "ro" not in _mounted()["/"]:
         raise OSError(errno.EPERM, "the container's root can be written to")
     if not os.access(root.SCRATCH, os.W_OK):

@@ -103,8 +103,7 @@ def test_the_process_limit_holds_where_no_rlimit_does(
 ) -> None:
     # A file that only root may read makes root's worker root outside, whom RLIMIT_NPROC does not bind.
     model = shared_path / "w.bin"
-    # A container's user is never root, and no rlimit counts its tasks: the file is anyone's.
-    model.touch(mode=0o644 if room.backend in rooms.IN_CONTAINERS else 0o600)
+    model.touch(mode=0o600)
     if user == "user":
         os.chown(model, rooms.ORDINARY, rooms.ORDINARY)
     limits = {"processes": 64, "memory": 4096 * MIB}
