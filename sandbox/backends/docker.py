@@ -85,7 +85,12 @@ class DockerBackend(Backend):
         witness = None
         try:
             engine, image = self._prepare()
-            policy = compile_policy(self.profile, full=job.trace is not None, stopped=self.stopped)
+            policy = compile_policy(
+                self.profile,
+                full=job.trace is not None,
+                stopped=self.stopped,
+                signals=self.kind != "gvisor",  # whose kernel lets a process kill its pid 1
+            )
             user = _user(job)
             with _writable(job, user), ExitStack() as stack:
                 attached = _Attached(engine, self._create(engine, image, job, user))
@@ -137,6 +142,13 @@ class DockerBackend(Backend):
                 self._prepared = engine, image
             return self._prepared
 
+    def _tasks(self) -> int:
+        """How many tasks of the host's a container may have. gVisor's kernel needs several for each of
+        its own, and dies where it gets none; the watch counts its own."""
+        if self.kind == "gvisor":
+            return self.profile.limits.processes * 8 + 1024
+        return self.profile.limits.processes + _TASKS
+
     def _create(self, engine: Engine, image: Image, job: Job, user: tuple[int, int]) -> Container:
         limits = self.profile.limits
         binds = [(str(bind.source), bind.target, "ro") for bind in job.files]
@@ -174,7 +186,7 @@ class DockerBackend(Backend):
             read_only=True,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges", f"seccomp={container_filter(self.profile)}"],
-            pids_limit=limits.processes + _TASKS,
+            pids_limit=self._tasks(),
             mem_limit=memory,
             memswap_limit=memory,
             ulimits=[{"Name": "core", "Soft": 0, "Hard": 0}],

@@ -32,27 +32,29 @@ def lead(
     call: Notification,
     caller: Caller,
     args: dict[str, Any],
-) -> None:
+) -> bool:
     """Change the call so that it reaches the sinkhole when it is resumed; `args` learn what kind of
-    socket it is. Raises OSError with the errno that the worker shall see."""
+    socket it is. False for what cannot be led: several messages, or a connection that is opened by
+    sending. Raises OSError with the errno that the worker shall see."""
     target = args.get("to") or args["message"]["address"]
     kind = _kind_of(f"{PROC}/{call.pid}", signed(call.args[0]))
     args["type"] = socket_type(caller, (kind,), 0)
+    if name == "sendmmsg" or (name != "connect" and kind == socket.SOCK_STREAM):
+        return False
     family = socket.AddressFamily[target["family"]]
     address = _packed(family, sinkhole.lead(family, kind, (target["address"], target["port"])))
     if name == "connect":
         tracer.amend(call, {1: tracer.put(call, address), 2: len(address)})
     elif name == "sendto":
         tracer.amend(call, {4: tracer.put(call, address), 5: len(address)})
-    elif name == "sendmsg":
+    else:
         header = bytearray(caller.memory.read(call.args[1], _MSGHDR))
         if len(header) < _MSGHDR:
             raise OSError(errno.EFAULT, "no message")
         place = tracer.put(call, bytes(header) + address)
         struct.pack_into("=QI", header, 0, place + _MSGHDR, len(address))
         tracer.amend(call, {1: tracer.put(call, bytes(header) + address)})
-    else:
-        raise OSError(errno.ENETUNREACH, "sendmmsg holds many messages")
+    return True
 
 
 def _kind_of(process: str, descriptor: int) -> int:

@@ -349,7 +349,7 @@ class _Supervision:
             return  # the pid may belong to somebody else by now
         diverted = self._divert(name, call, caller, args) if caller is not None else None
         born = self._spec["alone"] and name in _BIRTHS and self._may_be_born(name, call)
-        told = born or (name in self._telling and _registers_permit(name, call, args))
+        told = born or (name in self._telling and self._permits(name, call, args))
         traced = not told and self._is_traced(name, call.args)
         allowed = told or traced
         if diverted is not None:
@@ -386,6 +386,12 @@ class _Supervision:
         else:
             listener.resume(call)
 
+    def _permits(self, name: str, call: Notification, args: dict[str, Any]) -> bool:
+        """Whether a telling call is continued."""
+        if name in _SIGNALS and self._spec["kernel"] == "gvisor":
+            return signed(call.args[0]) not in (1, -1)  # not us, whom it would not spare, nor all
+        return _registers_permit(name, call, args)
+
     def _divert(
         self, name: str, call: Notification, caller: Caller, args: dict[str, Any]
     ) -> _Diverted | None:
@@ -401,8 +407,8 @@ class _Supervision:
             return None
         try:
             if self._tracer is not None and self._spec["kernel"] == "gvisor":
-                lead(self._tracer, self._sinkhole, name, call, caller, args)
-                return _Diverted(None)
+                led = lead(self._tracer, self._sinkhole, name, call, caller, args)
+                return _Diverted(None) if led else None
             caller_of = _process_of(call.pid)
             with self._sinkhole.held(caller_of, signed(call.args[0])) as (sock, kind):
                 args["type"] = socket_type(caller, (kind,), 0)

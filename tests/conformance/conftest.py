@@ -5,6 +5,7 @@ To prove another backend, add its name to BACKENDS and its factory to controller
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 import tempfile
@@ -29,7 +30,11 @@ BACKENDS = {
     # ptrace in the place of notification, as in gVisor's kernel.
     "traced": rooms.users()[-1:],
     "docker": rooms.users(),
+    "gvisor": rooms.users()[-1:],
 }
+
+#: Backend -> test -> why that promise cannot be asked of it. A test is skipped for nothing else.
+UNPROMISED: dict[str, dict[str, str]] = json.loads((rooms.HERE / "unpromised.json").read_text())
 
 Started = dict[tuple[str, str], rooms.Controller]
 
@@ -37,6 +42,17 @@ Started = dict[tuple[str, str], rooms.Controller]
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Rooms are built on Linux only; the programs are no tests."""
     return True if platform.system() != "Linux" or collection_path.name == "programs" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            backend, user = item.callspec.params.get("house", ("", ""))
+            which = item.callspec.id.removeprefix(f"{backend}-{user}").lstrip("-")
+            reasons = UNPROMISED.get(backend, {})
+            reason = reasons.get(item.originalname) or reasons.get(f"{item.originalname}[{which}]")
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=f"no promise of {backend}: {reason}"))
 
 
 @pytest.fixture(scope="session")

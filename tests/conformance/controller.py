@@ -135,6 +135,10 @@ def _docker(profile: Any, **options: Any) -> Any:
     return DockerBackend(profile, image=image, version=version(), **options)
 
 
+def _gvisor(profile: Any, **options: Any) -> Any:
+    return _docker(profile, runtime="runsc", **options)
+
+
 #: Every backend that the suite proves. Another one is one more line here and in conftest.BACKENDS.
 _BACKENDS: dict[str, Callable[..., Any]] = {
     "native": _native,
@@ -143,9 +147,10 @@ _BACKENDS: dict[str, Callable[..., Any]] = {
     "warm": _warm,
     "traced": _traced,
     "docker": _docker,
+    "gvisor": _gvisor,
 }
 #: The profile of each, where it is not `strict`: where tier A is proven, nothing else shall pass for it.
-_PROFILES = dict.fromkeys(("native", "warm", "traced", "docker"), "strict-a")
+_PROFILES = dict.fromkeys(("native", "warm", "traced", "docker", "gvisor"), "strict-a")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,10 @@ def test_the_worker_cannot_read_a_file_of_the_host(
     paths = [str(secret), __file__, sys.executable, "/usr/bin/env", "/bin/sh", *HOSTS, *host_only]
     ran = room.run("files:look", {"paths": paths})
     seen = {path: met for path, met in ran.value.items() if not met[1]}
+    if house[0] == "gvisor":  # no Landlock: what the image and gVisor's own kernel have can be read
+        assert all(path.startswith(("/dev/", "/proc/", "/sys/", "/usr/", "/bin/")) for path in seen)
+        assert ran.value[str(secret)] == ["ENOENT", "ENOENT"]
+        return
     assert seen == {}
     if house[0] == "native-b":  # Landlock does not hide that a file is there
         assert ran.value[str(secret)][0] == ""

@@ -24,7 +24,7 @@ def assert_limit(ran: rooms.Ran, word: str) -> None:
 def test_the_time_limit_ends_everything_inside(room: rooms.Controller, program: str) -> None:
     ran = room.run(f"hogs:{program}", limits={"timeout": 0.5})
     assert_limit(ran, "time limit")
-    assert ran.took_s < 1.5
+    assert ran.took_s < (4 if room.backend in rooms.IN_CONTAINERS else 1.5)  # which start first
     assert rooms.descendants(room.process.pid) == {}
 
 
