@@ -111,6 +111,9 @@ class DockerBackend(Backend):
                 )
         except (EngineError, PolicyError, gvisor.Unfit, OSError) as error:
             heard.blame("broken", str(error))
+        finally:
+            if self._prepared is not None:
+                self._prepared[0].leave()
         if self._stops != stops:
             heard.cause = ("interrupted", "it was stopped")
         return hearing.conclude(heard, self.profile, self.tier, started, kind=self.kind)

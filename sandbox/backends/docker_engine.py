@@ -90,6 +90,14 @@ class Engine:
         where = self._docker.utils.kwargs_from_env()
         return self._docker.APIClient(**where, timeout=_TIMEOUT_S, version=version)
 
+    def leave(self) -> None:
+        """Let go of this thread's connection: threads come and go, and take theirs with them."""
+        client: APIClient | None = getattr(self._local, "client", None)
+        if client is not None:
+            del self._local.client
+            self._clients.remove(client)
+            client.close()
+
     def close(self) -> None:
         """Let go of every connection. None may be in use; new ones are made when they are needed."""
         self._local = threading.local()
@@ -109,10 +117,14 @@ class Engine:
         labels = found["Config"].get("Labels") or {}
         if LABEL_VERSION not in labels or not {LABEL_PYTHON, LABEL_SITE} <= labels.keys():
             raise EngineError(f"the image {name} is no image of safe-load: it lacks its labels")
-        if labels[LABEL_VERSION] != version or labels.get(LABEL_CODE) != code.checksum():
+        theirs = labels[LABEL_VERSION]
+        if theirs != version or labels.get(LABEL_CODE) != code.checksum():
+            what = (
+                f"safe-load {theirs}" if theirs != version else f"other code of safe-load {version}"
+            )
             raise EngineError(
-                f"the image {name} holds another safe-load ({labels[LABEL_VERSION]}) than the one that "
-                f"runs here ({version}): build it with `make image`, or `docker pull` it anew"
+                f"the image {name} holds {what}, and what runs here is {version}: build it with "
+                "`make image`, or `docker pull` it anew"
             )
         return Image(name, found["Id"], labels[LABEL_PYTHON], labels[LABEL_SITE])
 
