@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ sys.exit(main())
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
     """An image with nothing in it but folders to mount on."""
-    if shutil.which("docker") is None or rooms.python_for_all() is None:
+    if shutil.which("docker") is None or _python() is None:
         pytest.skip("no docker command, or no Python outside of root's home")
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
@@ -53,7 +55,7 @@ def image() -> Iterator[str]:
 
 def command(image: str, options: list[str], model: Path, *arguments: str) -> list[str]:
     """How to run safe-load in a container of that image, with the engine's defaults and `options`."""
-    python = str(Path(str(rooms.python_for_all())).resolve())
+    python = str(Path(str(_python())).resolve())
     shown = {*_system(), *(str(Path(path).resolve()) for path in rooms._paths())}
     shown |= {str(Path(rooms.__file__).resolve().parents[2]), str(model)}
     binds = [word for path in sorted(shown) for word in ("--volume", f"{path}:{path}:ro")]
@@ -61,12 +63,19 @@ def command(image: str, options: list[str], model: Path, *arguments: str) -> lis
     return [*run, python, "-I", "-B", "-c", _MAIN, ":".join(rooms._paths()), *arguments]
 
 
+def _python() -> str | None:
+    """An interpreter whose place a container shows: root's own may lie in root's home."""
+    return rooms.python_for_all() if os.geteuid() == 0 else sys.executable
+
+
 def _system() -> list[str]:
     found = ["/usr", "/etc/ld.so.cache", "/lib", "/lib64", "/bin"]
     return [path for path in found if Path(path).exists()]
 
 
-NOBODY = ["--user", "65534:65534", "--cap-drop", "ALL"]
+#: Nobody; or who runs the tests, whose files nobody else may read.
+_USER = "65534:65534" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
+NOBODY = ["--user", _USER, "--cap-drop", "ALL"]
 
 
 @pytest.fixture
