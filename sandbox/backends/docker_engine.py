@@ -9,6 +9,7 @@ import functools
 import os
 import re
 import threading
+import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ _TIMEOUT_S = 60
 LABEL_VERSION, LABEL_CODE = "safe-load.version", "safe-load.code"
 LABEL_PYTHON, LABEL_SITE = "safe-load.python", "safe-load.site"
 LABEL_CONTROLLER = "safe-load.controller"
+#: A container that does not run and is of no controller that could be asked belongs to nobody any
+#: more: between its creation and its start lies less than a second.
+_ABANDONED_S = 600
 #: Removal takes an engine some 0.1 s; one that takes longer is asked again, with force.
 _REMOVAL_S = 10
 
@@ -141,6 +145,12 @@ class Engine:
             )
         return name, known[name]
 
+    def bounds_memory(self) -> bool:
+        """Whether a container's limit of memory is kept: an engine that may make no control group, as
+        a rootless one often, drops it and says so only in a warning."""
+        with self._explained("the engine does not tell what it can do"):
+            return self.api.info().get("MemoryLimit") is True
+
     def create(
         self, image: Image, command: list[str], user: str, labels: dict[str, str], **host: Any
     ) -> Container:
@@ -157,6 +167,7 @@ class Engine:
                 stdin_open=True,
                 host_config=self.api.create_host_config(**host),
                 healthcheck={"test": ["NONE"]},
+                use_config_proxy=False,  # ~/.docker/config.json may hold a proxy's password
             )
         return Container(made["Id"])
 
@@ -185,7 +196,9 @@ class Engine:
         with self._explained("the engine does not list its containers"):
             found = self.api.containers(all=True, filters={"label": LABEL_CONTROLLER})
         for each in found:
-            if is_gone(each["Labels"].get(LABEL_CONTROLLER, "")):
+            label = each["Labels"].get(LABEL_CONTROLLER, "")
+            aged = each["State"] != "running" and time.time() - each["Created"] > _ABANDONED_S
+            if is_gone(label) or (is_of_another_boot(label) and aged):
                 self.remove(Container(each["Id"]))
 
     @contextmanager
@@ -230,13 +243,35 @@ def mark() -> str:
 
 def is_gone(label: str) -> bool:
     """Whether the controller with this mark has ended; False where that cannot be told."""
-    match = re.fullmatch(r"(\d{1,10}):(\d{1,20}):([^:]{0,64}):([^:]{0,64})", label)
-    if match is None:
+    if (mark := _read(label)) is None or is_of_another_boot(label):
         return False
-    pid, started, namespace, boot = match.groups()
-    if boot != _boot():
+    pid, started, namespace, _ = mark
+    if namespace != _pid_namespace():
+        return False
+    found = _start_time(int(pid))
+    return not _exists(int(pid)) if found is None else found != int(started)
+
+
+def is_of_another_boot(label: str) -> bool:
+    """Whether the controller with this mark was started before this machine was, or runs on another
+    one that shares the engine: which of both cannot be told."""
+    return (mark := _read(label)) is not None and mark[3] != _boot()
+
+
+def _read(label: str) -> tuple[str, ...] | None:
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,20}):([^:]{0,64}):([^:]{0,64})", label)
+    return None if match is None else match.groups()
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, also where /proc hides those of others (hidepid in proc(5))."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
         return True
-    return namespace == _pid_namespace() and _start_time(int(pid)) != int(started)
+    return True
 
 
 def _start_time(pid: int) -> int | None:

@@ -103,12 +103,12 @@ def shared_path() -> Iterator[Path]:
 
 
 @pytest.fixture
-def own_controller(house: tuple[str, str]) -> Iterator[Callable[[], rooms.Controller]]:
+def own_controller(house: tuple[str, str]) -> Iterator[Callable[..., rooms.Controller]]:
     """Makes controllers of this test's own, to be killed."""
     made: list[rooms.Controller] = []
 
-    def make() -> rooms.Controller:
-        made.append(rooms.controller(house))
+    def make(environment: dict[str, str] | None = None) -> rooms.Controller:
+        made.append(rooms.controller(house, environment))
         return made[-1]
 
     yield make

@@ -73,6 +73,7 @@ class Controller:
 
     command: list[str]
     backend: str
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] = field(init=False)
     began: float = 0.0
 
@@ -86,6 +87,7 @@ class Controller:
                 "SAFE_LOAD_TEST_IMAGE": containers.IMAGE,
                 "PATH": os.defpath,
                 "PYTHONDONTWRITEBYTECODE": "1",
+                **self.environment,
             },
             cwd="/",
             # Groups of the caller's, which root's worker must not be in.
@@ -165,13 +167,13 @@ class Controller:
                     stream.close()
 
 
-def controller(house: tuple[str, str]) -> Controller:
-    """A controller for that backend, as that user."""
+def controller(house: tuple[str, str], environment: dict[str, str] | None = None) -> Controller:
+    """A controller for that backend, as that user, with these variables besides."""
     backend, user = house
     group = containers.group() if backend in IN_CONTAINERS else None
     # Root's worker is nobody only where nobody can reach the interpreter.
     python = python_for_all() if backend == "native-b" else None
-    return Controller(command(user, group=group, python=python), backend)
+    return Controller(command(user, group=group, python=python), backend, environment or {})
 
 
 def _paths() -> list[str]:

@@ -22,7 +22,7 @@ from safe_load.sandbox.policy import container_filter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    MakeController = Callable[[], rooms.Controller]
+    MakeController = Callable[..., rooms.Controller]
 
 #: Which user asks makes no difference to what is asked for but the one that the posture proves.
 pytestmark = pytest.mark.parametrize(
@@ -137,6 +137,62 @@ sys.path[:] = sys.argv[1:]
 from safe_load.sandbox.backends.docker_engine import mark
 print(mark())
 """
+
+
+def test_a_controller_that_proc_hides_is_not_taken_for_gone(house: tuple[str, str]) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("hiding processes in /proc takes root")
+    hide = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    ordinary = rooms.command("user")
+    ask = [*ordinary[: ordinary.index("-I") + 1], "-c", _ASK, mark(), *rooms._paths()]
+    hidden = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", hide, "sh", *ask],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert hidden.stdout.split() == ["hidden", "False"]
+
+
+_ASK = """
+import os, site, sys
+for path in sys.argv[2:]:
+    site.addsitedir(path)
+from safe_load.sandbox.backends.docker_engine import is_gone
+pid = sys.argv[1].partition(":")[0]
+print("seen" if os.path.exists(f"/proc/{pid}") else "hidden", is_gone(sys.argv[1]))
+"""
+
+
+def test_another_machines_room_on_the_same_engine_is_left_alone(
+    house: tuple[str, str],
+) -> None:
+    pid, _, namespace, _ = mark().split(":")
+    label = {LABEL_CONTROLLER: f"{pid}:1:{namespace}:00000000-0000-0000-0000-000000000000"}
+    api = containers.engine().api
+    made = api.create_container(
+        containers.IMAGE, ["-c", "import time; time.sleep(60)"], labels=label,
+        entrypoint=["/usr/bin/python3"], network_disabled=True,
+    )["Id"]  # fmt: skip
+    try:
+        containers.engine().reap()
+        assert made in containers.of()  # its controller may be about to start it
+        api.start(made)
+        containers.engine().reap()
+        assert api.inspect_container(made)["State"]["Running"]
+    finally:
+        api.remove_container(made, force=True)
+
+
+def test_a_proxys_password_in_the_clients_configuration_does_not_get_in(
+    own_controller: MakeController, shared_path: Path
+) -> None:
+    proxy = {"proxies": {"default": {"httpProxy": f"http://me:{rooms.SECRET}@proxy:3128"}}}
+    (shared_path / "config.json").write_text(json.dumps(proxy))
+    controller = own_controller({"DOCKER_CONFIG": str(shared_path)})
+    controller.start("endings:sleeping", {"seconds": 2})
+    rooms.sealed_worker(controller)
+    (inspected,) = containers.inspect(controller.process.pid)
+    assert not any(rooms.SECRET in each for each in inspected["Config"]["Env"] or ())
+    assert controller.answer().result.status == "ok"
 
 
 @pytest.mark.parametrize(
