@@ -115,6 +115,11 @@ def require_fit(name: str, runtime: Mapping[str, Any], profile: Profile) -> None
     arguments = [str(each) for each in runtime.get("runtimeArgs") or ()]
     files = [each.removeprefix(prefix) for each in arguments if each.startswith(prefix)]
     how = "docs/backends.md says how to register it"
+    if "--network=none" not in arguments:
+        raise Unfit(
+            f"the runtime {name} is registered without --network=none, so its kernel would be in the "
+            f"host's network; {how}"
+        )
     if not files:
         raise Unfit(
             f"the runtime {name} is registered without {prefix}FILE, so its rooms cannot be recorded; {how}"

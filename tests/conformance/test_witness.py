@@ -200,11 +200,12 @@ def test_a_runtime_that_is_not_registered_so_that_it_tells_is_named(tmp_path: Pa
     (tmp_path / "other.json").write_text("{}")
 
     def arguments(name: str) -> dict[str, list[str]]:
-        return {"runtimeArgs": ["--platform=ptrace", f"--pod-init-config={tmp_path}/{name}"]}
+        return {"runtimeArgs": ["--network=none", f"--pod-init-config={tmp_path}/{name}"]}
 
     gvisor.require_fit("runsc", arguments("ours.json"), profile)
     for runtime, reason in (
-        ({}, "without --pod-init-config"),
+        ({}, "without --network=none"),
+        ({"runtimeArgs": ["--network=none"]}, "without --pod-init-config"),
         (arguments("absent.json"), "cannot be read"),
         (arguments("other.json"), "not the one of this version"),
     ):
