@@ -91,6 +91,16 @@ def test_a_resumed_call_is_carried_out_and_an_emulated_one_is_not(tmp_path: Path
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_call_can_be_carried_out_with_what_is_put_below_its_callers_stack(tmp_path: Path) -> None:
+    def elsewhere(tracer: Tracer, call: seccomp.Notification) -> None:
+        place = tracer.put(call, os.fsencode(tmp_path / "instead") + b"\0")
+        tracer.amend(call, {0: place})
+        tracer.resume(call)
+
+    assert traced(lambda: made(tmp_path / "asked"), elsewhere) == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["instead"]
+
+
 def test_threads_children_and_orphans_are_traced_from_their_first_call(tmp_path: Path) -> None:
     def job() -> int:
         threads = [threading.Thread(target=made, args=(tmp_path / f"t{n}",)) for n in range(8)]
