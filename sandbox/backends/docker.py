@@ -103,6 +103,8 @@ class DockerBackend(Backend):
                 stream = attached.start(witness)
                 if self._stops == stops:
                     self._converse(stream, image, job, policy, heard, user)
+                if heard.walls:
+                    heard.walls["cgroup-memory"] = self._memory_wall(engine)
             if witness is not None and heard.walls:
                 witness.end()
                 witness.testify(heard, self.profile, job.name)
@@ -233,12 +235,14 @@ class DockerBackend(Backend):
             spec |= gvisor.adapt(spec)
         stream.say(json.dumps(spec).encode() + b"\n")
         docker_stream.listen(stream, heard, self.profile, self.patience_s)
-        limits = self.profile.limits
         if heard.walls and user[0] == 0:
             heard.walls.setdefault("user-namespace", Wall("user-namespace", "weaker", _ROOT))
-        if heard.walls:
-            bound = f"{limits.memory >> 20} MiB, and what the supervisor needs"
-            heard.walls["cgroup-memory"] = Wall("cgroup-memory", "standing", bound)
+
+    def _memory_wall(self, engine: Engine) -> Wall:
+        if not engine.bounds_memory():
+            return Wall("cgroup-memory", "weaker", "the engine limits nothing; the watch does")
+        bound = f"{self.profile.limits.memory >> 20} MiB, and what the supervisor needs"
+        return Wall("cgroup-memory", "standing", bound)
 
 
 class _Attached:

@@ -198,7 +198,7 @@ class Tree(Inside):
                     with suppress(OSError):
                         found = os.stat(place)
                         sizes[found.st_ino] = found.st_blocks * 512
-            with suppress(OSError), open(f"{PROC}/{pid}/maps", "rb") as file:
+            with suppress(OSError), open(f"{_with_files(pid)}/maps", "rb") as file:
                 for low, high, offset, inode, name in _MAPPED.findall(file.read()):
                     if name.startswith(ours):
                         last = int(offset, 16) + int(high, 16) - int(low, 16)
@@ -230,11 +230,23 @@ def _children(pid: int) -> list[int]:
     return found
 
 
+def _with_files(pid: int) -> str:
+    """The place in /proc where a process's files and memory are seen: at one of its threads, if the
+    first has left and they go on. They share both; what would not is not born, or refused."""
+    for task in sorted(os.listdir(f"{PROC}/{pid}/task"), key=int):
+        place = f"{PROC}/{pid}/task/{task}"
+        with suppress(OSError), open(f"{place}/stat", "rb") as file:
+            if file.read(1024).rpartition(b")")[2].split()[0] not in (b"Z", b"X"):
+                return place
+    return f"{PROC}/{pid}"
+
+
 def _open_files(pid: int) -> Iterator[tuple[str, str]]:
     """(place in /proc, what it is) of each descriptor of a process."""
     with suppress(OSError):
-        for number in os.listdir(f"{PROC}/{pid}/fd"):
-            place = f"{PROC}/{pid}/fd/{number}"
+        folder = f"{_with_files(pid)}/fd"
+        for number in os.listdir(folder):
+            place = f"{folder}/{number}"
             with suppress(OSError):
                 yield place, os.readlink(place)
 

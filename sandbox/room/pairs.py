@@ -14,7 +14,7 @@ import socket
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safe_load.sandbox.room.inside import PROC
 from safe_load.sandbox.room.sinkhole import DNS, Conversation, Sinkhole
@@ -71,6 +71,14 @@ class Pairs(Sinkhole):
             raise OSError(errno.ECONNREFUSED, "not a socket that was asked for")
         pair = self._by_inode[inode]
         yield pair.near, pair.kind
+
+    def peer(self, process: int, descriptor: int) -> dict[str, Any] | None:
+        """The address that a socket of datagrams is connected to. Raises OSError."""
+        with self.held(process, descriptor) as (near, kind):
+            target = self._pairs[near.fileno()].target
+            if target is None or kind == socket.SOCK_STREAM:
+                return None
+            return {"address": target[0], "port": target[1]}
 
     def redirect(self, sock: socket.socket, target: tuple[str, int]) -> None:
         pair = self._pairs[sock.fileno()]

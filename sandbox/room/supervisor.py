@@ -39,9 +39,11 @@ _REACHING = frozenset(("connect", "sendto", "sendmsg", "sendmmsg"))
 _PATHS = frozenset(("path", "old", "new", "target"))
 _BIRTHS = frozenset(("clone", "fork", "vfork"))
 _NEW_NAMESPACES = 0x7E020000  # CLONE_NEW*, as the seccomp profile has it
+_CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000  # clone(2)
 _SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
 _LARGEST_SEND = 64 << 10
 _MMSGHDR_LENGTH = 56  # struct mmsghdr: a struct msghdr, then how much of it was sent (sendmmsg(2))
+_MESSAGES = ("sendmsg", "sendmmsg")
 _OF_PAIRS = ("socket", "setsockopt")
 #: Of setsockopt(2): those of a socket of IP, which a pair takes none of.
 _LEVELS = (socket.IPPROTO_IP, socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_IPV6)
@@ -401,6 +403,9 @@ class _Supervision:
             return self._pretend(name, call)
         if self._spec["alone"] and name in _OF_SCRATCH and _in_scratch(args.get("path")):
             return _Diverted(0)  # not done, as nothing would hold it to this path
+        if self._pairs is not None and name in _MESSAGES and target is None:
+            with suppress(OSError):  # of a pair of its own: refused
+                target = self._pairs.peer(_process_of(call.pid), signed(call.args[0]))
         if self._sinkhole is None or name not in _REACHING or not isinstance(target, dict):
             return None
         if "port" not in target or "place" in args.get("message", {}):
@@ -446,8 +451,11 @@ class _Supervision:
             return _Diverted(0, error.errno or errno.EMFILE)
 
     def _may_be_born(self, name: str, call: Notification) -> bool:
-        """Whether one task more is let be. Notified where nobody but us can count the tree."""
-        return not _makes_namespace(name, call) and self._watch.grant_task()
+        """Whether one task more is let be. Notified where nobody but us can count the tree, and look
+        at what it holds: a thread has no descriptors but its process's."""
+        flags = call.args[0] if name == "clone" else 0
+        hides = flags & _CLONE_THREAD and not flags & _CLONE_FILES
+        return not (hides or _makes_namespace(name, call)) and self._watch.grant_task()
 
     def _shown(self, args: dict[str, Any]) -> dict[str, Any]:
         """The arguments, with paths as the room means them."""
@@ -514,7 +522,7 @@ def _registers_permit(name: str, call: Notification, args: dict[str, Any]) -> bo
         return target == (call.pid if name == "tkill" else _process_of(call.pid))
     if name == "sendto":
         return registers[4] == 0
-    if name in ("sendmsg", "sendmmsg"):
+    if name in _MESSAGES:
         return "address" not in args.get("message", {"address": None})
     return True
 

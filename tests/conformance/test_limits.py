@@ -141,7 +141,9 @@ def test_the_scratch_folder_is_bounded_in_bytes_and_in_files(
 
 
 @pytest.mark.parametrize("house", rooms.ALONE, indirect=True)
-@pytest.mark.parametrize("way", ["files", "names", "removed", "mapped"])
+@pytest.mark.parametrize(
+    "way", ["files", "names", "removed", "mapped", "sent", "apart", "headless"]
+)
 def test_without_namespaces_the_watch_bounds_the_scratch_folder(
     room: rooms.Controller, way: str
 ) -> None:
@@ -149,6 +151,13 @@ def test_without_namespaces_the_watch_bounds_the_scratch_folder(
     ran = room.run("hogs:crowd_scratch", {"way": way, "each": 8 * MIB}, limits=limits)
     assert_limit(ran, "disk limit")
     assert rooms.descendants(room.process.pid) == {}
+
+
+@pytest.mark.parametrize("house", rooms.ALONE, indirect=True)
+def test_without_namespaces_no_thread_has_descriptors_of_its_own(room: rooms.Controller) -> None:
+    ran = room.run("hogs:a_thread_with_its_own_descriptors")
+    assert ran.value["met"] == "EAGAIN"
+    assert [event.decision for event in ran.events("clone")] == ["denied"]
 
 
 def test_a_worker_that_fills_the_scratch_folder_hit_a_limit(room: rooms.Controller) -> None:

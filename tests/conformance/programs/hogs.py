@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import raw
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MIB = 1 << 20
+CLOSE_RANGE_UNSHARE = 2
 
 
 def spin(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
@@ -194,23 +196,54 @@ def scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 
 def crowd_scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Fill the scratch folder past its bounds, with files that are each within them: as they are,
-    with nothing in them, without names, or only mapped."""
-    kept: list[Any] = []
-    for index in range(200 if argument["way"] == "names" else 20):
+    with nothing in them, without names, or only mapped; and what has no name is hidden in a message
+    that nobody takes, in a thread with descriptors of its own, or behind a process without a head."""
+    way = argument["way"]
+    if way in ("apart", "headless"):
+        threading.Thread(target=_crowd, args=(argument["each"],)).start()
+        if way == "headless":
+            raw.call("exit", 0)  # of this thread alone
+        time.sleep(300)
+    kept: list[Any] = list(socket.socketpair()) if way == "sent" else []
+    for index in range(200 if way == "names" else 20):
         place = raw.scratch(f"crowd-{index}")
         file = open(place, "w+b", buffering=0)  # noqa: SIM115 - it is kept
-        if argument["way"] == "names":
+        if way == "names":
             file.close()
             continue
         file.write(bytes(argument["each"]))
         kept.append(file)
-        if argument["way"] in ("removed", "mapped"):
+        if way in ("removed", "mapped", "sent"):
             os.unlink(place)  # noqa: PTH108
-        if argument["way"] == "mapped":
+        if way == "sent" and not raw.attempt(partial(_send, kept[0], file.fileno())):
+            file.close()
+        if way == "mapped":
             kept[-1] = mmap.mmap(file.fileno(), argument["each"])
             file.close()
     time.sleep(300)
     return {"kept": len(kept)}
+
+
+def _send(sock: socket.socket, descriptor: int) -> None:
+    socket.send_fds(sock, [b"-"], [descriptor])
+
+
+def a_thread_with_its_own_descriptors(
+    argument: dict[str, Any], outputs: Sequence[int]
+) -> dict[str, Any]:
+    """CLONE_VM, CLONE_SIGHAND and CLONE_THREAD, but not CLONE_FILES."""
+    return {"met": raw.call("clone", 0x100 | 0x800 | 0x10000, 0, 0, 0, 0)}
+
+
+def _crowd(each: int) -> None:
+    raw.call("close_range", 900, 900, CLOSE_RANGE_UNSHARE)
+    kept = []
+    for index in range(20):
+        place = raw.scratch(f"crowd-{index}")
+        kept.append(open(place, "w+b", buffering=0))  # noqa: SIM115 - it is kept
+        kept[-1].write(bytes(each))
+        os.unlink(place)  # noqa: PTH108
+    time.sleep(300)
 
 
 def fill_scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
