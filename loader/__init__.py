@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from safe_load.api import Result, clear, load, load_file, scan
+    from safe_load.dropin.guarding import from_pretrained, guard
     from safe_load.errors import (
         LimitHit,
         NotLoadable,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         SandboxError,
         UsageError,
     )
-    from safe_load.guarding import from_pretrained, guard
     from safe_load.report import Report
     from safe_load.session import Session
 
@@ -62,7 +62,7 @@ _HOMES = {
         "SandboxError",
         "UsageError",
     ),
-    "safe_load.guarding": ("from_pretrained", "guard"),
+    "safe_load.dropin.guarding": ("from_pretrained", "guard"),
     "safe_load.report": ("Report",),
     "safe_load.session": ("Session",),
 }

@@ -15,9 +15,9 @@ from safe_load.watching import watching
 
 if TYPE_CHECKING:
     import torch
-    from safe_load.cleared import Cleared
     from safe_load.report import Egress, Finding, Report, Verdict
     from safe_load.sandbox.backends.interface import Backend
+    from safe_load.vault.cleared import Cleared
 
 Target = str | os.PathLike[str]
 #: A file or folder, hf://ORG/NAME@REVISION, or what hub.fetch gave.
@@ -114,8 +114,8 @@ def cleared(
     backend: Backend | None = None,
 ) -> Cleared:
     """As `clear`, with the report. backend: made for the same options' profile."""
-    from safe_load import cleared as once  # noqa: PLC0415 - only who clears needs the vault
     from safe_load import rooms  # noqa: PLC0415
+    from safe_load.vault import cleared as once  # noqa: PLC0415 - only who clears needs the vault
 
     room = backend or rooms.backend_of(options, rooms.profile_of(options))
 

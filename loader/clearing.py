@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from safe_load import folder_files, manifest, safetensors_file, structure
+from safe_load import manifest, safetensors_file, structure
+from safe_load.configuration import folder_files
 from safe_load.errors import SandboxError
 from safe_load.export import index_json
 from safe_load.formats.escape import visible
@@ -23,7 +24,7 @@ from safe_load.report import Export, ExportedFile, Report, Tensors, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from safe_load.config_asks import Ask
+    from safe_load.configuration.config_asks import Ask
     from safe_load.export import Staging
     from safe_load.inside import Extracted
     from safe_load.inventory import Inventory

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
-from safe_load import chat_templates, naming, tokenizer_files
+from safe_load import naming
+from safe_load.configuration import chat_templates, tokenizer_files
 from safe_load.formats.escape import visible
 from safe_load.judge import finding
 from safe_load.profiles import rules
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from safe_load.compare import Difference
-    from safe_load.config_asks import Ask
+    from safe_load.configuration.config_asks import Ask
     from safe_load.hub import Snapshot
     from safe_load.inside import Extracted, ExtractedFile, NamedCallable
     from safe_load.inventory import Inventory

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from safe_load import profiles
-from safe_load.conversion import Conversion, Converted
+from safe_load.configuration.conversion import Conversion, Converted
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError, UsageError
 from safe_load.inside import Detonated, Extracted, read_detonated, read_extracted
 from safe_load.judge import as_event

@@ -18,8 +18,8 @@ from threading import RLock
 from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from safe_load.guarding import here
-from safe_load.pretrained import refuse
+from safe_load.dropin.guarding import here
+from safe_load.dropin.pretrained import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from safe_load.cleared import home, size_limit
 from safe_load.cli import terminal
 from safe_load.cli.show import Page
 from safe_load.errors import UsageError
 from safe_load.formats.json import dump
 from safe_load.formats.story import plural
 from safe_load.profiles.units import format_size, parse_seconds, parse_size
-from safe_load.vault import Entry, Vault
+from safe_load.vault.cleared import home, size_limit
+from safe_load.vault.entries import Entry, Vault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Write loader/class_keys.json: which keys the tokenizers and processors of transformers take.
+"""Write loader/configuration/class_keys.json: which keys the tokenizers and processors of transformers take.
 
 Run with the newest supported transformers: `python -m safe_load.worker.class_table`. It reads the
 library's source and imports none of it, so that the table is the same whether or not torchvision,
@@ -301,5 +301,5 @@ def render_table(whole: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    target = Path(__file__).resolve().parent.parent / "class_keys.json"
+    target = Path(__file__).resolve().parent.parent / "configuration" / "class_keys.json"
     target.write_text(render_table(table()), encoding="ascii")

@@ -1,4 +1,4 @@
-"""Write loader/config_keys.json: which keys the configuration classes of transformers know.
+"""Write loader/configuration/config_keys.json: which keys the configuration classes of transformers know.
 
 Run with the newest supported transformers: `python -m safe_load.worker.config_table`. Imports
 transformers, so the controller never does this; it only reads the table.
@@ -193,5 +193,5 @@ def render(whole: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    target = Path(__file__).resolve().parent.parent / "config_keys.json"
+    target = Path(__file__).resolve().parent.parent / "configuration" / "config_keys.json"
     target.write_text(render(table()), encoding="ascii")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import safe_load
 import torch
-from safe_load.vault import Vault
+from safe_load.vault.entries import Vault
 from safetensors.torch import load_file
 
 if TYPE_CHECKING:

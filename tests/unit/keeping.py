@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from safe_load import cleared, manifest, rooms
+from safe_load import manifest, rooms
 from safe_load.clearing import REPORT
 from safe_load.export import Staging
 from safe_load.hashing import sha256_files
@@ -26,6 +26,7 @@ from safe_load.report import (
     Tool,
     encode,
 )
+from safe_load.vault import cleared
 from safetensors.numpy import save
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from safe_load import class_table
+from safe_load.configuration import class_table
 
 transformers = pytest.importorskip("transformers")
 
-FILE = Path(__file__).parents[2] / "loader" / "class_keys.json"
+FILE = Path(__file__).parents[2] / "loader" / "configuration" / "class_keys.json"
 
 
 @pytest.mark.skipif(

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safe_load.model_config import reemit
+from safe_load.configuration.model_config import reemit
 
 transformers = pytest.importorskip("transformers")
 
-TABLE = json.loads((Path(__file__).parents[2] / "loader" / "config_keys.json").read_bytes())
+TABLE = json.loads(
+    (Path(__file__).parents[2] / "loader" / "configuration" / "config_keys.json").read_bytes()
+)
 
 # transformers cannot build these from their defaults: there is nothing to compare.
 UNBUILDABLE = {"gemma4_assistant", "nougat"}

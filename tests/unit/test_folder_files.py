@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from safe_load import inventory
+from safe_load.configuration.folder_files import rewrite, to_convert
 from safe_load.errors import NotLoadable
-from safe_load.folder_files import rewrite, to_convert
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from safe_load.config_writer import Rewritten
+    from safe_load.configuration.config_writer import Rewritten
 
 EMPTY = b"\x08\0\0\0\0\0\0\0{}      "
 

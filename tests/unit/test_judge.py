@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from safe_load import judge, judge_files, naming
 from safe_load.compare import Difference
-from safe_load.config_asks import Ask
+from safe_load.configuration.config_asks import Ask
 from safe_load.inside import Extracted, ExtractedFile, NamedCallable
 from safe_load.inventory import Entry, Inventory
 from safe_load.profiles import rules

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safe_load.config_asks import MAX_ASKS
-from safe_load.model_config import Malformed, Reemitted, reemit
+from safe_load.configuration.config_asks import MAX_ASKS
+from safe_load.configuration.model_config import Malformed, Reemitted, reemit
 
 BERT: dict[str, Any] = {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 384}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from safe_load.patterns import danger
+from safe_load.configuration.patterns import danger
 
 # Of GPT-2, Llama 3, o200k, Qwen 2, BLOOM, DeepSeek, StarCoder and converted sentencepiece models.
 HONEST = [

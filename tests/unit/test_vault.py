@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from safe_load import clearance, cli, manifest
-from safe_load.cleared import Cleared, home
+from safe_load import cli, manifest
 from safe_load.errors import LimitHit, NotLoadable, SandboxError, UsageError
 from safe_load.options import Options, Progress
-from safe_load.vault import Vault
+from safe_load.vault import clearance
+from safe_load.vault.cleared import Cleared, home
+from safe_load.vault.entries import Vault
 from safe_load.verify import verify
 from safetensors.numpy import load_file
 

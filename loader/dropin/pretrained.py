@@ -15,10 +15,11 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safe_load import hub, ties
+from safe_load import hub
+from safe_load.dropin import ties
+from safe_load.dropin.patches import Patch
 from safe_load.errors import UsageError
 from safe_load.formats.escape import visible
-from safe_load.patches import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -187,8 +188,8 @@ def _cleared(
 
 def _fetched(source: str, where: Mapping[str, Any], choice: Mapping[str, Any]) -> hub.Snapshot:
     """What is on a hub under that name: "org/name", as from_pretrained has it, or hf://."""
-    from safe_load import cleared  # noqa: PLC0415 - which imports much
-    from safe_load.vault import Vault  # noqa: PLC0415
+    from safe_load.vault import cleared  # noqa: PLC0415 - which imports much
+    from safe_load.vault.entries import Vault  # noqa: PLC0415
 
     if where.get("proxies"):
         raise UsageError(

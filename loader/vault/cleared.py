@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from safe_load import clearance, hub, inventory
+from safe_load import hub, inventory
 from safe_load.clearing import REPORT
 from safe_load.errors import LimitHit, NotLoadable, SandboxError, UsageError
 from safe_load.formats.escape import visible
@@ -25,14 +25,15 @@ from safe_load.options import Options, Progress
 from safe_load.profiles.units import format_size, parse_size
 from safe_load.report import Report, Source, decode
 from safe_load.sandbox.backends.interface import Backend, BackendError
-from safe_load.source_index import require_unchanged
-from safe_load.vault import Seal, Vault
+from safe_load.vault import clearance
+from safe_load.vault.entries import Seal, Vault
+from safe_load.vault.source_index import require_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from safe_load.inventory import Inventory
-    from safe_load.source_index import Signature
+    from safe_load.vault.source_index import Signature
 
 Watcher = Callable[[Progress], None]
 #: Loads a source into a folder, as `pipeline.load` does; raises where nothing was exported.

@@ -15,7 +15,9 @@ Kind = Literal["tokenizer", "image_processor", "video_processor", "feature_extra
 
 @cache
 def _raw() -> dict[str, Any]:
-    whole = json.loads(resources.files("safe_load").joinpath("class_keys.json").read_bytes())
+    whole = json.loads(
+        resources.files("safe_load.configuration").joinpath("class_keys.json").read_bytes()
+    )
     assert isinstance(whole, dict)  # noqa: S101 - a file of ours
     return whole
 

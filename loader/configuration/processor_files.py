@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safe_load import class_table, config_asks
-from safe_load.chat_templates import rewritten
-from safe_load.config_writer import Rewritten, Writer, render
+from safe_load.configuration import class_table, config_asks
+from safe_load.configuration.chat_templates import rewritten
+from safe_load.configuration.config_writer import Rewritten, Writer, render
 from safe_load.json_strict import Malformed, parse, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safe_load.class_table import Kind
+    from safe_load.configuration.class_table import Kind
 
 PROCESSOR = "processor_config.json"
 PREPROCESSOR = "preprocessor_config.json"

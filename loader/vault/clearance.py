@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from safe_load.inventory import Inventory
     from safe_load.options import Options
     from safe_load.sandbox.backends.interface import Backend
-    from safe_load.source_index import SourceIndex
+    from safe_load.vault.source_index import SourceIndex
 
 _FORMAT = 1
 _CODE = (".py", ".json", ".toml")
@@ -35,7 +35,7 @@ _CODE = (".py", ".json", ".toml")
 _DECIDE_NOTHING = frozenset(
     "profile timeout memory hash record trace export_despite_findings weights_optional all_files".split()
 )
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 
 
 def policy(options: Options, backend: Backend, index: SourceIndex) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from safe_load.configuration.patterns import danger
 from safe_load.json_strict import Malformed, parse, shown
-from safe_load.patterns import danger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,11 @@ def reemit(data: bytes, where: str, drop: Callable[[str, str], None]) -> bytes:
 
 @cache
 def _schema() -> dict[str, dict[str, dict[str, str]]]:
-    text = resources.files("safe_load").joinpath("tokenizer_schema.toml").read_text("utf-8")
+    text = (
+        resources.files("safe_load.configuration")
+        .joinpath("tokenizer_schema.toml")
+        .read_text("utf-8")
+    )
     return tomllib.loads(text)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from safe_load import template_ast
-from safe_load.config_asks import Ask
+from safe_load.configuration import template_ast
+from safe_load.configuration.config_asks import Ask
 from safe_load.formats.escape import visible
 from safe_load.json_strict import Malformed, parse, shown
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from safe_load import pretrained, unpickled
+from safe_load.dropin import pretrained, unpickled
+from safe_load.dropin.patches import Patch, Patches
+from safe_load.dropin.pretrained import Scope
 from safe_load.errors import UsageError
 from safe_load.options import Options
-from safe_load.patches import Patch, Patches
-from safe_load.pretrained import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

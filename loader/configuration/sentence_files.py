@@ -12,9 +12,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from safe_load import config_asks
-from safe_load.config_asks import Ask
-from safe_load.config_writer import Rewritten, Writer, harmless, render
+from safe_load.configuration import config_asks
+from safe_load.configuration.config_asks import Ask
+from safe_load.configuration.config_writer import Rewritten, Writer, harmless, render
 from safe_load.json_strict import Malformed, parse, shown
 
 if TYPE_CHECKING:
@@ -93,7 +93,11 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
 
 @cache
 def _schema() -> dict[str, Any]:
-    text = resources.files("safe_load").joinpath("sentence_schema.toml").read_text("utf-8")
+    text = (
+        resources.files("safe_load.configuration")
+        .joinpath("sentence_schema.toml")
+        .read_text("utf-8")
+    )
     return tomllib.loads(text)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from safe_load import (
+from safe_load.configuration import (
     chat_templates,
     config_asks,
     model_config,
@@ -17,7 +17,7 @@ from safe_load import (
     sentence_files,
     tokenizer_files,
 )
-from safe_load.config_writer import Rewritten
+from safe_load.configuration.config_writer import Rewritten
 from safe_load.errors import NotLoadable
 from safe_load.formats.escape import visible
 from safe_load.json_strict import Malformed, parse

@@ -35,7 +35,7 @@ from safe_load.export import hidden_beside, remove_tree, sweep
 from safe_load.files import replace_file, sweep_files
 from safe_load.formats.escape import visible
 from safe_load.hashing import open_regular, sha256_files
-from safe_load.source_index import SourceIndex
+from safe_load.vault.source_index import SourceIndex
 from safe_load.verify import verify, walk
 
 if TYPE_CHECKING:

@@ -49,7 +49,11 @@ class Ask:
 @cache
 def steering() -> dict[str, Any]:
     """config_steering.toml."""
-    text = resources.files("safe_load").joinpath("config_steering.toml").read_text("utf-8")
+    text = (
+        resources.files("safe_load.configuration")
+        .joinpath("config_steering.toml")
+        .read_text("utf-8")
+    )
     return tomllib.loads(text)
 
 

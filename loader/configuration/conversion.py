@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from safe_load import folder_files, tokenizer_json
+from safe_load.configuration import folder_files, tokenizer_json
 from safe_load.errors import SafeLoadError, SandboxError
 from safe_load.formats.escape import visible
 

@@ -13,13 +13,13 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from safe_load import config_asks
+from safe_load.configuration import config_asks
 from safe_load.json_strict import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from safe_load.config_asks import Ask
+    from safe_load.configuration.config_asks import Ask
 
 MAX_DROPPED = 1000
 
@@ -68,7 +68,9 @@ def render(config: dict[str, Any] | list[Any]) -> bytes:
 @cache
 def table() -> dict[str, Any]:
     """config_keys.json with keys mapped to kinds; a class has the common and generation keys too."""
-    raw = json.loads(resources.files("safe_load").joinpath("config_keys.json").read_bytes())
+    raw = json.loads(
+        resources.files("safe_load.configuration").joinpath("config_keys.json").read_bytes()
+    )
 
     def kinds(groups: dict[str, str]) -> dict[str, str]:
         return {key: kind for kind, keys in groups.items() for key in keys.split()}

@@ -12,9 +12,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from safe_load import class_table, config_asks, tokenizer_json
-from safe_load.chat_templates import rewritten
-from safe_load.config_writer import Rewritten, Writer, render
+from safe_load.configuration import class_table, config_asks, tokenizer_json
+from safe_load.configuration.chat_templates import rewritten
+from safe_load.configuration.config_writer import Rewritten, Writer, render
 from safe_load.json_strict import Malformed, parse, shown
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from safe_load import config_asks
-from safe_load.config_asks import Ask
-from safe_load.config_writer import Dropped, Writer, keys_of_type, render, table
+from safe_load.configuration import config_asks
+from safe_load.configuration.config_asks import Ask
+from safe_load.configuration.config_writer import Dropped, Writer, keys_of_type, render, table
 from safe_load.json_strict import Malformed, parse, shown
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from safe_load import structure
+from safe_load.dropin.patches import Patch, everywhere
 from safe_load.errors import NotLoadable
 from safe_load.formats.escape import visible
-from safe_load.patches import Patch, everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from safe_load.pretrained import Scope
+    from safe_load.dropin.pretrained import Scope
 
     Scoped = Callable[[], Scope | None]
 

@@ -1,0 +1,4 @@
+"""Cleared copies that are kept, so that no model is opened twice.
+
+Zone: controller.
+"""
