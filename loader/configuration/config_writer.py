@@ -117,7 +117,7 @@ class Writer:
         kept: dict[str, Any] = {}
         for key, value in config.items():
             location = at + shown(key)[1:-1]
-            special = _SPECIAL.get(key)
+            special = _special(key)
             if key in config_asks.steering_keys():
                 self.drop(location, "asks for code, a kernel or another place")
             elif config_asks.is_reference(key):
@@ -210,6 +210,16 @@ def _harmless_key(key: str, value: object, parent: dict[str, Any], *, text: bool
     )
 
 
+def _special(key: str) -> Callable[[Any, dict[str, Any]], bool] | None:
+    """The rule of a key that has one of its own."""
+    return _SPECIAL.get(key) or (_dtype if key.endswith("_dtype") else None)
+
+
+def _dtype(value: object, _: dict[str, Any]) -> bool:
+    """Many a class looks it up in torch by its name."""
+    return value == "auto" or config_asks.is_dtype(value)
+
+
 def _matches(pattern: re.Pattern[str]) -> Callable[[object, dict[str, Any]], bool]:
     return lambda value, _: isinstance(value, str) and pattern.fullmatch(value) is not None
 
@@ -232,6 +242,13 @@ _SPECIAL: dict[str, Callable[[Any, dict[str, Any]], bool]] = {
     "dtype": lambda value, _: config_asks.is_dtype(value),
     "torch_dtype": lambda value, _: config_asks.is_dtype(value),
     "backbone": _backbone,
+    # timm takes "hf-hub:" and "local-dir:" before a name.
+    "architecture": _matches(re.compile(r"[\w.-]{1,100}", re.ASCII)),
+    # RagRetriever downloads it; there is one that its models have. To a quantiser it is a remark.
+    "dataset": lambda value, config: config.get("model_type") != "rag" or value == "wiki_dpr",
+    # Words of tesseract's command line, which can name files to read and to write.
+    "tesseract_config": _matches(re.compile(r"( *--(psm|oem|dpi) +\d{1,4})* *")),
+    "ocr_lang": _matches(re.compile(r"[A-Za-z_+]{0,100}")),
     **dict.fromkeys(
         ("tokenizer_class", "processor_class", "feature_extractor_type", "image_processor_type"),
         lambda value, _: isinstance(value, str) and config_asks.is_class(value),

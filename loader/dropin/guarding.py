@@ -43,6 +43,8 @@ def guard(session: Session | None = None, **options: Any) -> Iterator[None]:
     unpicklers of other libraries are not covered.
     """
     scope = _scope(session, options)
+    if find_spec("transformers") is not None:
+        pretrained.uncover()  # what the block will import
     with _pretrained.installed(), _unpickling.installed():
         _open.append(scope)
         try:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, wraps
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,11 @@ _REFUSED = {
 }
 
 
+#: The keys of configurations whose models read from their source again. num_mtp_layers:
+#: MtpModel.from_pretrained; adapter_attn_dim: Wav2Vec2PreTrainedModel.load_adapter.
+_READ_LATER = ("num_mtp_layers", "num_nextn_predict_layers", "adapter_attn_dim")
+
+
 @dataclass(frozen=True)
 class Scope:
     """What calls are led through. clear: gives the cleared folder of a source, with changed options."""
@@ -58,6 +65,10 @@ def patches(scope: Callable[[], Scope | None]) -> Iterator[Patch]:
     for owner in _owners():
         method = vars(owner)["from_pretrained"]
         yield Patch(owner, "from_pretrained", classmethod(_routed(method.__func__, scope)))
+    pipelines = sys.modules.get("transformers.pipelines")
+    for name in _PIPELINES:
+        if original := getattr(pipelines, name, None):
+            yield Patch(pipelines, name, _left_out(original, scope))
 
 
 def _owners() -> list[type]:
@@ -72,27 +83,78 @@ def _owners() -> list[type]:
         stock.GenerationConfig,
         stock.PreTrainedTokenizerBase,
         stock.FeatureExtractionMixin,
-        stock.ImageProcessingMixin,
-        stock.BaseVideoProcessor,
         stock.ProcessorMixin,
         auto_factory._BaseAutoModelClass,
         configuration_auto.AutoConfig,
         stock.AutoTokenizer,
         stock.AutoProcessor,
-        stock.AutoImageProcessor,
         stock.AutoFeatureExtractor,
-        stock.AutoVideoProcessor,
+        *_hidden(),
     ]
     owners: dict[type, None] = {}
+    seen: set[type] = set()
     while pending:
         owner = pending.pop()
-        pending += type.__subclasses__(owner)
+        if owner in seen:
+            continue
+        seen.add(owner)
+        # A mixin reads the source before the class that it is mixed into does.
+        pending += [*type.__subclasses__(owner), *owner.__mro__[1:-1]]
         own = isinstance(vars(owner).get("from_pretrained"), classmethod)
         # A backbone asks the hub whether it knows the name as it was given, and then its base class.
         # Classes of others may mean something else by it; when they read, they call one of these.
         if own and owner is not backbones and owner.__module__.startswith("transformers."):
             owners[owner] = None
     return list(owners)
+
+
+#: Where classes are that read the source by themselves, and that transformers shows nobody (for want
+#: of a package, while its own code uses them) or imports only when they are asked for.
+_HIDDEN = {
+    "image_processing_base": "ImageProcessingMixin",
+    "video_processing_utils": "BaseVideoProcessor",
+    "models.auto.image_processing_auto": "AutoImageProcessor",
+    "models.auto.video_processing_auto": "AutoVideoProcessor",
+    "decision.configuration_utils": "DecisionConfig",
+    "decision.modeling_utils": "DecisionMixin",
+    "tokenization_mistral_common": "MistralCommonBackend",
+    "models.clvp.configuration_clvp": "ClvpEncoderConfig",
+    "models.bark.processing_bark": "BarkProcessor",
+    "models.pop2piano.processing_pop2piano": "Pop2PianoProcessor",
+    "models.wav2vec2_with_lm.processing_wav2vec2_with_lm": "Wav2Vec2ProcessorWithLM",
+}
+
+
+#: What pipeline() looks for in the source itself, where the package for it is installed: the model that
+#: an adapter names, which it would fetch, and the pickled language model of a decoder.
+_PIPELINES = ("find_adapter_config_file", "_maybe_load_ctc_decoder")
+
+
+@cache
+def _left_out(
+    original: Callable[..., Any], scope: Callable[[], Scope | None]
+) -> Callable[..., Any]:
+    @wraps(original)
+    def found(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs) if scope() is None else None
+
+    return found
+
+
+def _hidden() -> Iterator[type]:
+    """Those that are imported by now. Who looks for what is imported later calls `uncover` before."""
+    for module, name in _HIDDEN.items():
+        found = getattr(sys.modules.get(f"transformers.{module}"), name, None)
+        if isinstance(found, type):
+            yield found
+
+
+def uncover() -> None:
+    """Import every class that reads a source by itself, so that `patches` finds it."""
+    for module in _HIDDEN:
+        # Not of this version, or it needs a package that is not there: then it loads nothing either.
+        with suppress(ImportError):
+            import_module(f"transformers.{module}")
 
 
 @cache
@@ -228,8 +290,11 @@ def _named(part: object, place: str, asked: str) -> object:
 
 def _rename(result: object, place: str, asked: str) -> None:
     """Make what was loaded call itself what it was asked for by, as stock does. A cleared copy's path
-    would end in model cards and adapters, and lead nowhere when the copy is gone."""
+    would end in model cards and adapters, and lead nowhere when the copy is gone. What stock reads more
+    from, when it is used, stays the copy."""
     pending = list(result) if isinstance(result, tuple) else [result]
+    if any(_reads_later(item) for item in pending):
+        return
     seen: set[int] = set()
     while pending:
         item = pending.pop()
@@ -247,3 +312,11 @@ def _rename(result: object, place: str, asked: str) -> None:
                 part["name_or_path"] = asked
             elif hasattr(type(part), "from_pretrained"):
                 pending.append(part)
+
+
+def _reads_later(result: object) -> bool:
+    """Whether stock reads more weights by the name of the configuration once the model is used: those
+    that predict further tokens (generation_config.json asks for it), and adapters of a language."""
+    config = result if hasattr(result, "model_type") else getattr(result, "config", None)
+    parts = [config, *(getattr(config, "__dict__", {}).values())]
+    return any(getattr(part, name, None) for part in parts for name in _READ_LATER)

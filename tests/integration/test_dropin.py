@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,6 @@ from tests.integration.fake_hub import FakeHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _TEXT = "Hello world, hello room! \t\n héllo wörld 你好 🤗 [CLS] <|end▁of▁text|> don't 1234567.89  "
 #: The auto class that a user would take for a class with this ending.
@@ -427,6 +427,32 @@ def test_stock_classes_are_left_alone(bert: Path, session: safe_load.Session) ->
     after = {cls: dict(vars(cls)) for cls in before}
     for cls, attributes in before.items():
         assert after[cls]["from_pretrained"] is attributes["from_pretrained"]
+
+
+def test_what_is_read_when_the_model_is_used_is_read_from_the_copy(
+    tmp_path: Path, session: safe_load.Session
+) -> None:
+    """generation_config.json alone makes generate() read weights again, by the configuration's name."""
+    config = stock.Glm4MoeConfig(
+        vocab_size=64, hidden_size=16, intermediate_size=32, moe_intermediate_size=16, head_dim=8,
+        num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, n_routed_experts=2,
+        num_experts_per_tok=1, first_k_dense_replace=1, n_group=1, topk_group=1,
+        num_nextn_predict_layers=1,
+    )  # fmt: skip
+    stock.Glm4MoeForCausalLM(config).save_pretrained(tmp_path)
+    (tmp_path / "generation_config.json").write_text('{"use_mtp": true}')
+    with safe_load.guard(session):
+        model = safe.AutoModelForCausalLM.from_pretrained(tmp_path)
+    opened: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "transformers.modeling_layers.safe_open",
+            lambda file, **_: (opened.append(str(file)), Path("/nothing/there").stat()),
+        )
+        with pytest.raises(FileNotFoundError):
+            model.generate(torch.ones(1, 3, dtype=torch.long), max_new_tokens=2)
+    assert opened
+    assert not any(Path(file).is_relative_to(tmp_path) for file in opened)
 
 
 def test_a_copy_that_was_deleted_is_no_trap(

@@ -276,3 +276,35 @@ def test_no_shape_of_values_breaks_it_and_none_of_the_steering_ones_is_written(
         assert f'"{word}":' not in written
     again = reemit({"config.json": written.encode()})
     assert again.files == result.files
+
+
+@pytest.mark.parametrize(
+    ("model_type", "extra"),
+    [
+        ("switch_transformers", {"router_dtype": "hub"}),
+        ("xlstm", {"inference_state_dtype": "load"}),
+        ("timm_wrapper", {"architecture": "hf-hub:evil"}),
+        ("timm_wrapper", {"architecture": "local-dir:evil"}),
+        ("rag", {"dataset": "evil"}),
+        ("rag", {"index_path": "evil"}),
+        ("rag", {"passages_path": "evil"}),
+    ],
+)
+def test_a_plain_word_that_leads_elsewhere_is_dropped(
+    model_type: str, extra: dict[str, str]
+) -> None:
+    assert kept(of({"model_type": model_type} | extra)) == {"model_type": model_type}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "extra"),
+    [
+        ("switch_transformers", {"router_dtype": "float32"}),
+        ("xlstm", {"inference_state_dtype": "float32", "autocast_kernel_dtype": "bfloat16"}),
+        ("timm_wrapper", {"architecture": "vit_base_patch16_224.augreg_in21k"}),
+        ("rag", {"dataset": "wiki_dpr", "index_name": "exact"}),
+        ("llama", {"quantization_config": {"quant_method": "gptq", "bits": 4, "dataset": "c4"}}),
+    ],
+)
+def test_such_a_word_that_leads_nowhere_is_kept(model_type: str, extra: dict[str, Any]) -> None:
+    assert kept(of({"model_type": model_type} | extra)) == {"model_type": model_type} | extra
