@@ -230,6 +230,10 @@ def _cleared(
         return source
     if os.path.lexists(source):
         path = Path(source, where.get("subfolder") or "")
+        if not path.resolve().is_relative_to(Path(source).resolve()):
+            raise UsageError(
+                f"{visible(str(path))} leads out of {visible(source)}: name it itself."
+            )
         found: Path | hub.Snapshot = path
     else:
         found = _fetched(source, where, choice)

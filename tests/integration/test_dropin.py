@@ -455,6 +455,15 @@ def test_what_is_read_when_the_model_is_used_is_read_from_the_copy(
     assert not any(Path(file).is_relative_to(tmp_path) for file in opened)
 
 
+def test_a_subfolder_is_in_the_folder(
+    tmp_path: Path, bert: Path, session: safe_load.Session
+) -> None:
+    """RagTokenizer, for one, names one by itself; a link there could lead anywhere."""
+    (tmp_path / "question_encoder_tokenizer").symlink_to(bert)
+    with safe_load.guard(session), pytest.raises(safe_load.UsageError, match="leads out of"):
+        safe.AutoTokenizer.from_pretrained(tmp_path, subfolder="question_encoder_tokenizer")
+
+
 def test_a_copy_that_was_deleted_is_no_trap(
     bert: Path, session: safe_load.Session, tmp_path: Path
 ) -> None:
