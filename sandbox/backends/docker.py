@@ -116,6 +116,8 @@ class DockerBackend(Backend):
         finally:
             if self._prepared is not None:
                 self._prepared[0].leave()
+        if heard.sealed is not None and heard.sign is None:
+            heard.blame("broken", "the supervisor did not ask how it shall be known")
         if self._stops != stops:
             heard.cause = ("interrupted", "it was stopped")
         return hearing.conclude(heard, self.profile, self.tier, started, kind=self.kind)
@@ -223,6 +225,7 @@ class DockerBackend(Backend):
             **common(self.profile, policy, job),
             "walls": self.profile.demanded(self.kind),
             "own_user": False,
+            "signed": True,
             "container_user": user[0],
             "routed": False,
             "site": image.site,

@@ -103,7 +103,10 @@ def listen(stream: Stream, heard: Heard, profile: Profile, patience_s: float) ->
             break
         for kind, data in frames:
             if kind == _STDOUT:
+                unsigned = heard.sign is None
                 good = hearing.hear(heard, data)
+                if unsigned and heard.sign is not None:
+                    stream.say(heard.sign)
             else:
                 good = hearing.keep(heard, data, limits.result)
             if not good:

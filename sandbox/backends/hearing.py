@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from safe_load.sandbox.backends.interface import Conversation, Event, RoomResult, Status, Wall
+from safe_load.sandbox.room.recorder import SIGN_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +86,8 @@ class Heard:
     stream: int = 0
     cause: tuple[Status, str] | None = None
     trace: Callable[[bytes], None] | None = None
+    sign: bytes | None = None
+    """What each line must begin with, once the supervisor has asked for it (None: it has not)."""
     refused: bool = False
     """This machine lets nobody make namespaces: nothing was built, and nothing has run."""
 
@@ -231,6 +234,11 @@ def hear(heard: Heard, data: bytes) -> bool:
     heard.pending = bytearray(rest)
     try:
         for line in lines:
+            if heard.sign is not None:
+                if not line.startswith(heard.sign):
+                    heard.blame("broken", "somebody else than the supervisor spoke in its place")
+                    return False
+                line = line[len(heard.sign) :]  # noqa: PLW2901
             if heard.trace is not None and line.startswith(_TRACED):
                 heard.trace(bytes(line))
             else:
@@ -273,6 +281,8 @@ def _take(heard: Heard, message: _Message) -> None:
         )
     elif message.kind == "wall" and message.state == "standing":
         heard.walls[message.name] = Wall(message.name, "standing", message.detail)
+    elif message.kind == "ask" and heard.sign is None:
+        heard.sign = os.urandom(SIGN_BYTES // 2).hex().encode()
     elif message.kind == "refused":
         heard.refused = heard.sealed is None
     elif message.kind == "sealed":

@@ -275,6 +275,7 @@ def common(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "environment": dict(job.environment),
         # What differs where the cell stands alone; see safe_load.sandbox.room.alone.
         "alone": False,
+        "signed": False,
         "prefix": "",
         "rules": None,
         "identities": {},

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _MOST_PAIRS = 128
+_FIRST_PORT, _PORTS = 32_768, 28_232  # from which the kernel takes a socket's own (ip(7))
+_AF_INET = int(socket.AF_INET).to_bytes(2, "little")
+_AF_INET6 = int(socket.AF_INET6).to_bytes(2, "little")
 #: A pair that keeps datagrams apart and, unlike AF_UNIX's datagrams, can be sent to nobody else.
 _KINDS = {
     int(socket.SOCK_STREAM): socket.SOCK_STREAM,
@@ -38,6 +41,7 @@ class _Pair:
     near: socket.socket
     far: int
     kind: int
+    family: int
     target: tuple[str, int] | None = None
 
 
@@ -49,8 +53,8 @@ class Pairs(Sinkhole):
         self._pairs: dict[int, _Pair] = {}  # by the descriptor of our end
         self._by_inode: dict[int, _Pair] = {}
 
-    def open(self, kind: int) -> socket.socket:
-        """The worker's end of a new pair, for a type as in socket(2). Raises OSError."""
+    def open(self, kind: int, family: int) -> socket.socket:
+        """The worker's end of a new pair, for a type and a family as in socket(2). Raises OSError."""
         if len(self._pairs) >= _MOST_PAIRS:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if kind & 0xF not in _KINDS:
@@ -58,7 +62,7 @@ class Pairs(Sinkhole):
         near, far = socket.socketpair(socket.AF_UNIX, _KINDS[kind & 0xF])
         near.setblocking(False)
         far.setblocking(not kind & socket.SOCK_NONBLOCK)
-        pair = _Pair(near, os.fstat(far.fileno()).st_ino, kind & 0xF)
+        pair = _Pair(near, os.fstat(far.fileno()).st_ino, kind & 0xF, family)
         self._pairs[near.fileno()] = self._by_inode[pair.far] = pair
         self._poll.register(near, 0)  # to be told when nobody has the other end any more
         return far
@@ -71,6 +75,18 @@ class Pairs(Sinkhole):
             raise OSError(errno.ECONNREFUSED, "not a socket that was asked for")
         pair = self._by_inode[inode]
         yield pair.near, pair.kind
+
+    def name(self, process: int, descriptor: int) -> bytes:
+        """The address of its own that a socket of IP tells (ip(7), ipv6(7)): one of loopback. b"" for
+        one that is not of IP. Raises OSError."""
+        with self.held(process, descriptor) as (near, _):
+            pair = self._pairs[near.fileno()]
+        port = (_FIRST_PORT + pair.far % _PORTS).to_bytes(2, "big")
+        if pair.family == socket.AF_INET:
+            return _AF_INET + port + socket.inet_aton("127.0.0.1") + bytes(8)
+        if pair.family == socket.AF_INET6:
+            return _AF_INET6 + port + bytes(4) + bytes(15) + b"\1" + bytes(4)
+        return b""
 
     def peer(self, process: int, descriptor: int) -> dict[str, Any] | None:
         """The address that a socket of datagrams is connected to. Raises OSError."""

@@ -12,6 +12,8 @@ import os
 import time
 from typing import Any
 
+#: Of the word that a line begins with in a container: hexadecimal digits.
+SIGN_BYTES = 32
 _MOST_COUNTERS = 1024
 _MOST_BYTES = 64 << 20
 _MOST_TRACED = 500_000
@@ -24,9 +26,11 @@ class Channel:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.standing: set[str] = set()
+        #: What each line begins with, once the worker is there: it cannot know it.
+        self.sign = b""
 
     def send(self, **message: Any) -> None:
-        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        data = self.sign + json.dumps(message, separators=(",", ":")).encode() + b"\n"
         view = memoryview(data)
         while view:
             view = view[os.write(self.descriptor, view) :]

@@ -25,7 +25,7 @@ from safe_load.sandbox.room.decode import Caller, arguments, gathered, signed, s
 from safe_load.sandbox.room.inside import PROC, Inside
 from safe_load.sandbox.room.lead import lead
 from safe_load.sandbox.room.pairs import Pairs
-from safe_load.sandbox.room.recorder import Channel, Printed, Recorder
+from safe_load.sandbox.room.recorder import SIGN_BYTES, Channel, Printed, Recorder
 from safe_load.sandbox.room.sinkhole import Sinkhole
 from safe_load.sandbox.room.watch import Watch
 
@@ -44,7 +44,7 @@ _SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
 _LARGEST_SEND = 64 << 10
 _MMSGHDR_LENGTH = 56  # struct mmsghdr: a struct msghdr, then how much of it was sent (sendmmsg(2))
 _MESSAGES = ("sendmsg", "sendmmsg")
-_OF_PAIRS = ("socket", "setsockopt")
+_OF_PAIRS = ("socket", "setsockopt", "getsockname")
 #: Of setsockopt(2): those of a socket of IP, which a pair takes none of.
 _LEVELS = (socket.IPPROTO_IP, socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_IPV6)
 #: Calls that change what a file is and not what it holds.
@@ -276,6 +276,8 @@ class _Supervision:
             stands=True,
             detail=_manner(listener),
         )
+        if self._spec["signed"]:
+            self._channel.sign = self._ask_for_sign()
         missing = [name for name in self._spec["walls"] if name not in self._channel.standing]
         if missing:  # before anything is opened
             raise Broken(f"these walls do not stand: {', '.join(missing)}")
@@ -284,6 +286,18 @@ class _Supervision:
         self._sync.sendall(b"!")
         self._sync.close()
         return listener
+
+    def _ask_for_sign(self) -> bytes:
+        """In a container the stream is a pipe, which gVisor lets the worker open at /proc/1/fd. What the
+        supervisor says is known by a word that the controller says when the worker is forked already."""
+        self._channel.send(kind="ask")
+        sign = b""
+        while len(sign) < SIGN_BYTES:
+            piece = os.read(0, SIGN_BYTES - len(sign))
+            if not piece:
+                raise Broken("the controller let go")
+            sign += piece
+        return sign
 
     def _mark(self) -> None:
         """Show in the record of whoever watches this container from outside that the walls stand:
@@ -400,7 +414,7 @@ class _Supervision:
         """Carry out a call that reaches out, towards the sinkhole. None: not such a call."""
         target = args.get("to") or args.get("message", {}).get("address")
         if self._pairs is not None and name in _OF_PAIRS:
-            return self._pretend(name, call)
+            return self._pretend(name, call, caller)
         if self._spec["alone"] and name in _OF_SCRATCH and _in_scratch(args.get("path")):
             return _Diverted(0)  # not done, as nothing would hold it to this path
         if self._pairs is not None and name in _MESSAGES and target is None:
@@ -433,9 +447,11 @@ class _Supervision:
         caller.memory.write(call.args[1] + _MMSGHDR_LENGTH, sent.to_bytes(4, "little"))
         return _Diverted(1)  # of several messages, one: the caller sends the rest itself
 
-    def _pretend(self, name: str, call: Notification) -> _Diverted | None:
-        """Give the worker the end of a pair where it asks for a socket, and let it set what a pair
-        has no options for."""
+    def _pretend(self, name: str, call: Notification, caller: Caller) -> _Diverted | None:
+        """Give the worker the end of a pair where it asks for a socket, let it set what a pair has no
+        options for, and tell it an address of the family that it asked for: glibc aborts otherwise."""
+        if name == "getsockname":
+            return self._tell_own_address(call, caller)
         if name == "setsockopt":
             level = call.args[1] & 0xFFFFFFFF
             return _Diverted(0, told=False) if level in _LEVELS else None
@@ -443,12 +459,24 @@ class _Supervision:
             return None
         kind = call.args[1] & 0xFFFFFFFF
         try:
-            with self._pairs.open(kind) as far:
+            with self._pairs.open(kind, call.args[0] & 0xFFFFFFFF) as far:
                 inheritable = not kind & socket.SOCK_CLOEXEC
                 given = self._listener.give(call, far.fileno(), inheritable=inheritable)
                 return _Diverted(given, decision="allowed")
         except OSError as error:
             return _Diverted(0, error.errno or errno.EMFILE)
+
+    def _tell_own_address(self, call: Notification, caller: Caller) -> _Diverted:
+        found = b""
+        if self._pairs is not None:
+            with suppress(OSError):  # of a pair of its own
+                found = self._pairs.name(_process_of(call.pid), signed(call.args[0]))
+        if not found:
+            return _Diverted(None, told=False, decision="allowed")
+        room = int.from_bytes(caller.memory.read(call.args[2], 4), "little")
+        caller.memory.write(call.args[1], found[:room])
+        caller.memory.write(call.args[2], len(found).to_bytes(4, "little"))
+        return _Diverted(0, told=False, decision="allowed")
 
     def _may_be_born(self, name: str, call: Notification) -> bool:
         """Whether one task more is let be. Notified where nobody but us can count the tree, and look

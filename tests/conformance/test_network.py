@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    import rooms
+import rooms
 
 STOPPED = ("denied", "redirected")
 TARGETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -122,3 +120,12 @@ def test_sockets_that_drop_every_answer_do_not_hold_up_the_time_limit(
     ran = room.run("network:stubborn", limits={"timeout": 0.5})
     assert ran.result.status == "limit"
     assert ran.took_s < 4
+
+
+@pytest.mark.parametrize("house", rooms.ALONE, indirect=True)
+def test_without_namespaces_a_pair_tells_an_address_of_the_family_that_was_asked_for(
+    room: rooms.Controller,
+) -> None:
+    value = room.run("network:own_addresses").value
+    assert value["found"] >= 1
+    assert value["told"] == {"AF_INET": "127.0.0.1", "AF_INET6": "::1", "AF_UNIX": ""}

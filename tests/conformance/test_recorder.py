@@ -116,3 +116,13 @@ def test_events_carry_who_made_them_and_when(room: rooms.Controller) -> None:
     assert len(pids) == 2
     assert all(event.ppid not in (0, event.pid) for event in ran.events("execve"))
     assert {event.stage for event in ran.result.events} == {"conformance"}
+
+
+def test_nobody_speaks_in_the_supervisors_name(room: rooms.Controller) -> None:
+    ran = room.run("liars:in_the_supervisors_name")
+    assert "forged" not in [wall.name for wall in ran.result.walls]
+    if ran.result.status == "ok":
+        assert ran.value["spoke"] == 0
+    else:  # gVisor lets it write there
+        assert ran.result.status == "broken"
+        assert "in its place" in ran.result.reason

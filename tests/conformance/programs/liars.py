@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -210,3 +211,20 @@ def threads(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     thread.start()
     thread.join()
     return {}
+
+
+def in_the_supervisors_name(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Say that another wall stands, and that all ended well, on every descriptor of the supervisor's."""
+    lines = [
+        {"kind": "wall", "name": "forged", "state": "standing"},
+        {"kind": "end", "status": "ok"},
+    ]
+    said = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    spoke = 0
+    for number in range(16):
+        try:
+            descriptor = os.open(f"/proc/{os.getppid()}/fd/{number}", os.O_WRONLY | os.O_NONBLOCK)
+            spoke += os.write(descriptor, said) > 0
+        except OSError:
+            continue
+    return {"spoke": spoke}

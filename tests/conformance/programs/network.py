@@ -103,3 +103,15 @@ def stubborn(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]
     for thread in threads:
         thread.join()
     return {}
+
+
+def own_addresses(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Look a name up, which glibc sorts by the addresses of sockets; and ask sockets for theirs."""
+    found = {each[4][0] for each in socket.getaddrinfo("example.org", 80)}
+    told = {}
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            told[family.name] = sock.getsockname()[0]
+    with socket.socketpair()[0] as pair:
+        told["AF_UNIX"] = pair.getsockname()
+    return {"found": len(found), "told": told}

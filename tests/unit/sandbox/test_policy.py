@@ -162,7 +162,7 @@ def test_for_a_cell_alone_births_and_options_of_ip_are_the_supervisors_to_answer
         for args in interesting(name):
             expected = meant(name, args, full=full)
             ip = name == "setsockopt" and args[1] != socket.SOL_SOCKET
-            if name in policy._BIRTHS or ip:
+            if name in policy._BIRTHS or name == "getsockname" or ip:
                 expected = NOTIFY
             assert run(alone.program, number, args) == expected, name
 
