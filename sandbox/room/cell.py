@@ -126,7 +126,9 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
     process.no_new_privileges()
     process.hold_capabilities()
     rules: dict[str, int] = spec["rules"] or {
-        path: landlock.READ for path in (*_READABLE, *spec["readable"]) if os.path.exists(path)
+        path: landlock.READ
+        for path in (*spec.get("common", _READABLE), *spec["readable"])
+        if os.path.exists(path)
     }
     rules["/dev/null"] = landlock.READ_FILE | landlock.WRITE_FILE
     rules[prefix + root.SCRATCH] = landlock.SCRATCH

@@ -32,6 +32,11 @@ _WRITABLE = (
     f"{OUTPUTS}/",
 )
 _CPU = "/sys/devices/system/cpu"
+#: What a cell may read besides, here where /etc and /usr are the image's and the engine's own.
+_COMMON = (
+    *("/etc/group", "/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd"),
+    *("/dev/random", "/dev/urandom", root.HOME),
+)
 
 
 def main(_argument: int) -> int:
@@ -76,6 +81,7 @@ def _places(spec: dict[str, Any]) -> dict[str, Any]:
     return {
         "sys_path": [standard, f"{standard}/lib-dynload", site, MODULES],
         "package": f"{site}/safe_load",
+        "common": _COMMON,
         "readable": [*roots, *spec["folders"], _CPU],
         "quiet": [f"{path}/" for path in quiet],
     }
