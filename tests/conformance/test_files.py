@@ -36,8 +36,7 @@ def test_the_worker_cannot_read_a_file_of_the_host(
     ran = room.run("files:look", {"paths": paths})
     seen = {path: met for path, met in ran.value.items() if not met[1]}
     if house[0] == "gvisor":  # no Landlock: what the image and gVisor's own kernel have can be read
-        theirs = ("/dev/", "/proc/", "/sys/", "/usr/", "/bin/", "/etc/")
-        assert all(path.startswith(theirs) for path in seen)
+        assert not seen.keys() & {str(secret), __file__}
         assert ran.value[str(secret)] == ["ENOENT", "ENOENT"]
         return
     assert seen == {}
