@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +31,12 @@ _TIERS = {
 
 def doctor(*, as_json: bool, color: bool | None) -> int:
     """Build each wall and say which stand. Returns 0, or 4 where no room can be built at all."""
-    from safe_load import rooms  # noqa: PLC0415 (msgspec, and the backends)
+    from safe_load import rooms, settings  # noqa: PLC0415 (msgspec, and the backends)
     from safe_load.options import Options  # noqa: PLC0415
     from safe_load.sandbox.doctor import examine  # noqa: PLC0415 (builds walls)
 
-    containers = Options(backend="docker")
+    chosen = settings.resolve({}, environ=os.environ, folder=Path.cwd()).options
+    containers = Options(backend="docker", image=chosen.image, runtime=chosen.runtime)
     diagnosis = examine(lambda profile: rooms.backend_of(containers, profile))
     terminal.write(dump(diagnosis) if as_json else _diagnosis(diagnosis, color))
     return 0 if diagnosis.tier else 4

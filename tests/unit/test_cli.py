@@ -403,6 +403,21 @@ def test_doctor_shows_the_tier_each_wall_and_what_would_help(
         assert said in page
 
 
+def test_doctor_builds_containers_of_the_image_and_runtime_that_the_settings_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, asked = diagnose(monkeypatch, "A"), []
+    stand_in = sys.modules["safe_load.sandbox.doctor"]
+    monkeypatch.setattr(stand_in, "examine", lambda containers: (containers(None), found)[1])
+    monkeypatch.setattr("safe_load.rooms.backend_of", lambda options, _: asked.append(options))
+    monkeypatch.setenv("SAFE_LOAD_IMAGE", "mine:1")
+    monkeypatch.setenv("SAFE_LOAD_RUNTIME", "runsc")
+    assert exit_code(["doctor"]) == 0
+    assert [(each.backend, each.image, each.runtime) for each in asked] == [
+        ("docker", "mine:1", "runsc")
+    ]
+
+
 def test_doctor_is_code_4_where_nothing_can_be_opened(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
