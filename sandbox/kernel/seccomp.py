@@ -130,11 +130,16 @@ class Listener:
 
 
 class Memory:
-    """Reads another process's memory, bounded; never raises for what the other side did."""
+    """Another process's memory, read with bounds; never raises for what the other side did.
+
+    It stays that process's whoever has its number later."""
 
     def __init__(self, proc: str, pid: int) -> None:
         self._pid = pid
-        self._descriptor = os.open(f"{proc}/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._descriptor = os.open(f"{proc}/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:  # gVisor shows it for reading
+            self._descriptor = os.open(f"{proc}/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -149,7 +154,17 @@ class Memory:
             return b""
 
     def write(self, address: int, data: bytes) -> None:
-        """Put a result where the caller expects it (process_vm_writev(2)); silent if it cannot."""
+        """Put a result where the caller expects it; silent if it cannot. By process_vm_writev(2) only
+        where the kernel has no better, as the filter of an engine may know nothing of that."""
+        try:
+            os.pwrite(self._descriptor, data, address)
+        except OverflowError:
+            return
+        except OSError as error:
+            if error.errno == errno.EBADF:  # not open for writing
+                self._write_by_number(address, data)
+
+    def _write_by_number(self, address: int, data: bytes) -> None:
         source = ctypes.create_string_buffer(data, len(data))
         ours = struct.pack("=QQ", ctypes.addressof(source), len(data))
         theirs = struct.pack("=QQ", address, len(data))
