@@ -102,7 +102,7 @@ def find_in_tokenizer(config: dict[str, Any], where: str) -> list[Ask]:
     asks = [
         Ask(
             f"{where}: {key}",
-            shown(_SHORT.repr(value), 200)[1:-1],
+            brief(value),
             rule["why"],
             "path",
             rule["severity"],
@@ -110,6 +110,11 @@ def find_in_tokenizer(config: dict[str, Any], where: str) -> list[Ask]:
         for key, value in named[:MAX_ASKS]
     ]
     return asks + find(config, where)
+
+
+def brief(value: object) -> str:
+    """A hostile value as an Ask carries it: escaped and cut."""
+    return shown(_SHORT.repr(value), 200)[1:-1]
 
 
 def too_large(key: str, value: object) -> bool:
@@ -145,9 +150,7 @@ def _judge(location: str, key: str, value: Any, parent: dict[str, Any]) -> Itera
     rules = steering()
 
     def ask(rule: dict[str, Any], kind: Kind, what: Any = value) -> Ask:
-        return Ask(
-            location, shown(_SHORT.repr(what), 200)[1:-1], rule["why"], kind, rule["severity"]
-        )
+        return Ask(location, brief(what), rule["why"], kind, rule["severity"])
 
     if value is None or value in ("", [], {}) or value is False:
         return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from safe_load.configuration import (
     chat_templates,
     config_asks,
+    diffusers_files,
     model_config,
     processor_files,
     sentence_files,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _CONFIG_NAME = re.compile(r"config(\.\d+(\.\d+)*)?\.json")
 _ADAPTER = "adapter_config.json"
-_PIPELINE = "model_index.json"
 _TEMPLATE = re.compile(
     r"chat_template\.jinja|additional_chat_templates/[\w.-]{1,100}\.jinja", re.ASCII
 )
@@ -60,11 +60,11 @@ def rewrite(stock: Inventory, converted: Mapping[str, Mapping[str, bytes]]) -> R
             break
         _Folder(folder, entries, modules, out).rewrite(converted.get(folder))
     _add(_sentence(folders, modules), "", out)
-    if _PIPELINE in folders.get("", {}):
-        out.notes.append(
-            f"{_PIPELINE}: of a diffusers pipeline the weights are exported, and what transformers "
-            "reads; diffusers' own configuration is not"
-        )
+    index = _read(folders.get("", {}), diffusers_files.PIPELINE)
+    if index is not None:
+        names = {name for entries in folders.values() for name in entries}
+        python = {name.removesuffix(".py") for name in names if name.endswith(".py")}
+        _add(diffusers_files.pipeline(index, python), "", out)
     return out
 
 
@@ -99,7 +99,8 @@ def _folders(stock: Inventory) -> dict[str, dict[str, Entry]]:
 def _is_read(name: str) -> bool:
     return (
         _CONFIG_NAME.fullmatch(name) is not None
-        or name in (model_config.GENERATION, _ADAPTER, _PIPELINE, *processor_files.FILES)
+        or name in (model_config.GENERATION, _ADAPTER, *processor_files.FILES)
+        or name in (diffusers_files.PIPELINE, diffusers_files.SCHEDULER)
         or _TEMPLATE.fullmatch(name) is not None
         or tokenizer_files.is_part(name)
         or sentence_files.is_part(name)
@@ -136,6 +137,8 @@ class _Folder:
 
     def rewrite(self, converted: Mapping[str, bytes] | None) -> None:
         self._config()
+        for name, data in self._some(diffusers_files.SCHEDULER.__eq__).items():
+            self._take(diffusers_files.part(name, data, self._shown))
         self._take(
             tokenizer_files.reemit(self._some(tokenizer_files.is_part), self._shown, converted)
         )
@@ -169,7 +172,9 @@ class _Folder:
             lambda name: name == model_config.GENERATION or _CONFIG_NAME.fullmatch(name) is not None
         )
         try:
-            if self._folder and _is_diffusers(files.get(model_config.CONFIG), self._shown):
+            data = files.get(model_config.CONFIG)
+            if data is not None and _is_diffusers(data, self._shown):
+                self._take(diffusers_files.part(model_config.CONFIG, data, self._shown))
                 return
             emitted = model_config.reemit(files, self._shown)
         except Malformed as error:
@@ -225,11 +230,9 @@ def _sentence(folders: Mapping[str, Mapping[str, Entry]], modules: Mapping[str, 
     return sentence_files.reemit(files, configs)
 
 
-def _is_diffusers(data: bytes | None, at: str) -> bool:
+def _is_diffusers(data: bytes, at: str) -> bool:
     """Whether a configuration is of a part of a pipeline that diffusers reads."""
-    if data is None:
-        return False
     value = parse(
         data, where=f"{at}{model_config.CONFIG}", max_bytes=_MAX_CONFIG, allow_nonfinite=True
     )
-    return isinstance(value, dict) and "_class_name" in value and "model_type" not in value
+    return isinstance(value, dict) and diffusers_files.is_part(value)

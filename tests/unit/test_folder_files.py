@@ -51,9 +51,20 @@ def test_a_file_that_is_not_known_does_not_come_out(tmp_path: Path) -> None:
 
 
 def test_each_folder_of_a_pipeline_is_written_anew(tmp_path: Path) -> None:
+    listed = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+    }
     files = {
-        "model_index.json": {"_class_name": "EvilPipeline", "unet": ["evil", "Evil"]},
-        "unet/config.json": {"_class_name": "UNet2DConditionModel", "custom": "x"},
+        "model_index.json": listed | {"vae": ["vae", "Evil"]},
+        "pipeline.py": "import os",
+        "vae/vae.py": "import os",
+        "vae/config.json": {"_class_name": "Evil"},
+        "unet/config.json": {
+            "_class_name": "UNet2DConditionModel",
+            "custom": "x",
+            "sample_size": 8,
+        },
         "unet/diffusion_pytorch_model.safetensors": EMPTY,
         "text_encoder/config.json": {
             "model_type": "clip_text_model",
@@ -66,16 +77,31 @@ def test_each_folder_of_a_pipeline_is_written_anew(tmp_path: Path) -> None:
             "tokenizer_class": "CLIPTokenizer",
             "name_or_path": "/x",
         },
-        "scheduler/scheduler_config.json": {"_class_name": "Evil"},
+        "scheduler/scheduler_config.json": {"_class_name": "DDIMScheduler", "steps_offset": 1},
     }
     result = rewritten(tmp_path, files)
     assert set(result.files) == {
-        "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt",
-        "tokenizer/tokenizer_config.json",
+        "model_index.json", "unet/config.json", "text_encoder/config.json", "tokenizer/vocab.json",
+        "tokenizer/merges.txt", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json",
     }  # fmt: skip
-    assert json.loads(result.files["text_encoder/config.json"]) == {"model_type": "clip_text_model"}
-    assert any("diffusers" in note for note in result.notes)
-    assert [ask.location for ask in result.asks] == ["text_encoder/config.json: auto_map"]
+    cleared = {
+        name: json.loads(data) for name, data in result.files.items() if "merges" not in name
+    }
+    assert cleared["model_index.json"] == listed
+    assert cleared["text_encoder/config.json"] == {"model_type": "clip_text_model"}
+    assert cleared["unet/config.json"] == {"_class_name": "UNet2DConditionModel", "sample_size": 8}
+    assert cleared["scheduler/scheduler_config.json"] == files["scheduler/scheduler_config.json"]
+    assert {ask.location for ask in result.asks} == {
+        "model_index.json: vae",
+        "text_encoder/config.json: auto_map",
+    }
+
+
+def test_one_part_of_a_pipeline_is_a_model_of_its_own(tmp_path: Path) -> None:
+    config = {"_class_name": "AutoencoderKL", "sample_size": 8}
+    result = rewritten(tmp_path, {"config.json": config})
+    assert json.loads(result.files["config.json"]) == config
+    assert not result.notes
 
 
 def test_an_adapter_beside_a_model_is_a_detour_and_alone_it_is_an_adapter(tmp_path: Path) -> None:
