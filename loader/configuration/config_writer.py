@@ -251,6 +251,10 @@ _SPECIAL: dict[str, Callable[[Any, dict[str, Any]], bool]] = {
     "ocr_lang": _matches(re.compile(r"[A-Za-z_+]{0,100}")),
     **dict.fromkeys(
         ("tokenizer_class", "processor_class", "feature_extractor_type", "image_processor_type"),
-        lambda value, _: isinstance(value, str) and config_asks.is_class(value),
+        lambda value, _: (
+            isinstance(value, str)
+            and config_asks.is_class(value)
+            and value not in config_asks.steering()["fetching"]["processors"]
+        ),
     ),
 }

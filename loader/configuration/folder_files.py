@@ -134,6 +134,7 @@ class _Folder:
         self._entries = entries
         self._modules = modules
         self._out = out
+        self._model_type: str | None = None
 
     def rewrite(self, converted: Mapping[str, bytes] | None) -> None:
         self._config()
@@ -142,9 +143,7 @@ class _Folder:
         self._take(
             tokenizer_files.reemit(self._some(tokenizer_files.is_part), self._shown, converted)
         )
-        self._take(
-            processor_files.reemit(self._some(processor_files.FILES.__contains__), self._shown)
-        )
+        self._processors()
         for name, data in self._some(lambda name: _TEMPLATE.fullmatch(name) is not None).items():
             self._template(name, data)
         self._adapter()
@@ -182,7 +181,20 @@ class _Folder:
                 raise NotLoadable(str(error)) from error
             self._out.notes.append(f"{self._shown}{model_config.CONFIG} was not exported: {error}")
             return
+        self._model_type = emitted.model_type
         self._take(Rewritten(emitted.files, emitted.asks, emitted.dropped, emitted.notes))
+
+    def _processors(self) -> None:
+        files = self._some(processor_files.FILES.__contains__)
+        rewritten = processor_files.reemit(files, self._shown)
+        if files and self._model_type in config_asks.steering()["fetching"]["model_types"]:
+            # Of this type, transformers chooses the processor whatever the files say.
+            rewritten.files.clear()
+            rewritten.notes.append(
+                f"{self._shown}the processor was not exported: transformers' own for "
+                f"{self._model_type} fetches tokenizers from the hub"
+            )
+        self._take(rewritten)
 
     def _template(self, name: str, data: bytes) -> None:
         where = f"{self._shown}{name}"

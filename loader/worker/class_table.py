@@ -53,6 +53,8 @@ _NEVER = re.compile(
     r"valid_kwargs|unused_kwargs|attributes|.*_class|auto_map|name_or_path|trust_remote_code|is_local|"
     r"local_files_only|backend|post_processor|sp_model|sp_model_kwargs|proto|.*_map_attr|.*_path|.*repo.*|.*_dir|.*_spm|video_metadata"
 )
+#: Loads two tokenizers from the hub when it is constructed, whatever its files say.
+_FETCHING = {"MgpstrProcessor"}
 #: Read by transformers itself, or written by versions that people still load files of.
 _COMMON: dict[str, dict[str, str]] = {
     "tokenizer": {
@@ -227,6 +229,7 @@ def table() -> dict[str, Any]:
             for name, each in sorted(classes.items())
             if roots & set(parents[name][1:])
             and (each.module.startswith(prefix) or kind == "tokenizer")
+            and name not in _FETCHING
         }
         common = dict(_COMMON[kind])
         if kind in keywords:

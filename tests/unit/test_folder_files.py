@@ -179,6 +179,26 @@ def test_a_processor_keeps_what_its_class_takes(what: str, tmp_path: Path) -> No
     assert json.loads(rewritten(tmp_path, {name: value}).files[name]) == kept
 
 
+def test_a_processor_that_fetches_by_itself_is_not_exported(tmp_path: Path) -> None:
+    named = {"processor_class": "MgpstrProcessor"}
+    image = {"image_processor_type": "ViTImageProcessor", "do_resize": True}
+    files = {"preprocessor_config.json": image | named, "processor_config.json": named}
+    of_type = rewritten(tmp_path / "one", {"config.json": {"model_type": "mgp-str"}, **files})
+    assert set(of_type.files) == {"config.json"}
+    assert any("the processor was not exported" in note for note in of_type.notes)
+    other = rewritten(
+        tmp_path / "two",
+        {
+            "config.json": {"model_type": "vit"} | named,
+            "tokenizer_config.json": {"tokenizer_class": "BertTokenizer"} | named,
+            "vocab.txt": "a",
+            **files,
+        },
+    )
+    assert json.loads(other.files["preprocessor_config.json"]) == image
+    assert not any(b"Mgpstr" in data for data in other.files.values())
+
+
 def test_a_template_of_its_own_file_is_text_or_left_out(tmp_path: Path) -> None:
     files = {
         "chat_template.jinja": "{{ messages[0].content }}",
