@@ -343,7 +343,8 @@ def test_classes_are_what_their_users_take_them_for(bert: Path, session: safe_lo
     assert type(safe.BertConfig.from_dict({"hidden_size": 8})) is stock.BertConfig
     assert safe.TrainingArguments is stock.TrainingArguments
     assert safe.__version__ == stock.__version__
-    assert {n for n in dir(stock) if n[0].isupper()} <= set(dir(safe))
+    # What is only made when it is asked for, as the names of older tokenizers, is in no list.
+    assert {name for name in stock.__all__ if name[0].isupper()} <= set(dir(safe))
 
 
 def test_a_class_of_ones_own_stays_ones_own(bert: Path, session: safe_load.Session) -> None:
