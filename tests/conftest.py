@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAY_BE_SKIPPED: tuple[str, ...] = (
     "only root may capture packets on the host",
     "only root may run runsc without an engine",
+    "hiding processes in /proc takes root",
     "only root may look at gVisor's kernel",
     "a room without namespaces",
     "no promise of",  # tests/conformance/unpromised.json
