@@ -78,7 +78,8 @@ def hostile(
     parameters = (
         item.callspec.params for item in request.session.items if hasattr(item, "callspec")
     )
-    wanted = {each.get("name") for each in parameters}
+    # Other tests have parameters of that name too, of whatever kind.
+    wanted = [each.get("name") for each in parameters]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield {name: pool.submit(run, name, root / name) for name in PROGRAMS if name in wanted}
 

@@ -48,11 +48,11 @@ def cleared(
 ) -> Iterator[dict[str, Future[Cleared]]]:
     """The files that this session asks for, several at a time."""
     root = tmp_path_factory.mktemp("honest")
-    wanted = {
+    wanted = [
         item.callspec.params["name"]
         for item in request.session.items
         if hasattr(item, "callspec") and "name" in item.callspec.params
-    }
+    ]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield {name: pool.submit(_clear, name, root / name) for name in CASES if name in wanted}
 
