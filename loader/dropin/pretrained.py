@@ -12,7 +12,7 @@ import sys
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ def patches(scope: Callable[[], Scope | None]) -> Iterator[Patch]:
 
     scope: what calls go through at the time of the call; None: none, they are left alone.
     """
-    for owner in _owners():
+    for owner in _owners(tuple(sys.modules)):
         method = vars(owner)["from_pretrained"]
         yield Patch(owner, "from_pretrained", classmethod(_routed(method.__func__, scope)))
     pipelines = sys.modules.get("transformers.pipelines")
@@ -71,8 +71,12 @@ def patches(scope: Callable[[], Scope | None]) -> Iterator[Patch]:
             yield Patch(pipelines, name, _left_out(original, scope))
 
 
-def _owners() -> list[type]:
-    """The classes of transformers that define from_pretrained themselves, as far as loaded."""
+@lru_cache(maxsize=1)
+def _owners(_modules: tuple[str, ...]) -> list[type]:
+    """The classes of transformers that define from_pretrained themselves, as far as loaded.
+
+    Looked for again when other modules are loaded than the last time: no class of transformers comes
+    without its module, and to look at thousands of them takes as long as a tenth of a load."""
     import transformers as stock  # noqa: PLC0415 - only who loads models pays for it
     from transformers.models.auto import auto_factory, configuration_auto  # noqa: PLC0415
 
