@@ -278,6 +278,7 @@ def link(path: Path) -> None:
 def link_all(path: Path) -> None:
     elsewhere = path.parent.parent / "elsewhere"
     shutil.copytree(path, elsewhere)
+    path.chmod(0o755)  # a folder that may not be written to may not get another parent
     path.rename(path.parent.parent / "aside")
     path.symlink_to(elsewhere)
 
