@@ -62,8 +62,9 @@ def scan(
 ) -> Report:
     """Open `source` in a room, watch it, and tell; export nothing.
 
-    source: a path, hf://ORG/NAME@REVISION, or what hub.fetch gave. backend: made for the same options' profile; a new one when None. What a model does never raises:
-    it is the report's outcome. Raises UsageError for wrong options.
+    source: a path, hf://ORG/NAME@REVISION, or what hub.fetch gave. backend: made for the same
+    options' profile; a new one when None. What a model does never raises: it is the report's
+    outcome. Raises UsageError for wrong options.
     """
     return _run(source, None, options or Options(), progress, backend)
 

@@ -54,8 +54,9 @@ Timed = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Opened:
-    """How the rooms ended. conversion: the one for tokenizers, where it was needed; digests: relative path -> SHA-256 of the source's files; late: why the
-    controller's own part, hashing and copying, did not come to its end."""
+    """How the rooms ended. conversion: the one for tokenizers, where it was needed; digests: relative
+    path -> SHA-256 of the source's files; late: why the controller's own part, hashing and copying,
+    did not come to its end."""
 
     extraction: RoomResult
     detonation: RoomResult
