@@ -184,8 +184,13 @@ def backend_of(options: Options, profile: Profile, *, warm: bool = False) -> Bac
 def _docker(options: Options, profile: Profile) -> Backend:
     from safe_load.sandbox.backends.docker import DockerBackend  # noqa: PLC0415
 
-    image = options.image or f"safe-load:{version()}"
+    image = options.image or default_image()
     return DockerBackend(profile, image=image, version=version(), runtime=options.runtime)
+
+
+def default_image() -> str:
+    """The image of this version, as `make image` calls it."""
+    return f"safe-load:{version()}"
 
 
 def _furniture() -> Furniture:

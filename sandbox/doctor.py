@@ -1,23 +1,29 @@
 """Which rooms stand on this machine? Found by building them, never by reading a setting.
 
-Zone: controller. Settings are read only afterwards, to say what would change what failed.
+Zone: controller. What would change what failed is looked up afterwards (safe_load.sandbox.hints).
 """
 
 from __future__ import annotations
 
-import os
 import platform
-from dataclasses import dataclass, field
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from safe_load import profiles
+from safe_load.sandbox import hints
+from safe_load.sandbox.backends import gvisor
+from safe_load.sandbox.backends.docker_engine import Engine, EngineError
 from safe_load.sandbox.backends.interface import BackendError, Job, RoomResult, Wall
 from safe_load.sandbox.backends.native import NativeBackend
+from safe_load.sandbox.hints import Hint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from safe_load.profiles import Profile
     from safe_load.sandbox.backends.interface import Backend
@@ -25,93 +31,165 @@ if TYPE_CHECKING:
 _PROFILE = "strict"
 _OPEN = "something that must not succeed did"
 _ENTRY = "safe_load.sandbox.room.selftest:main"
+_GIVEN_UP = "; run `safe-load doctor`"
+#: What only one wall refuses: where the profile has something else stand in for it, it succeeds.
+_HELD_BY = {"read the process table": "landlock"}
+#: Where WSL2 lets programs reach Windows.
+_WINDOWS = (Path("/run/WSL"), Path("/dev/vsock"), Path("/dev/dxg"))
+_DOORS = 8
 
 
 @dataclass(frozen=True)
 class Built:
     """One kind of room. stands: every wall that the profile demands of it does, and everything that
-    tried to get out of it was refused; reason: why not, in a sentence."""
+    tried to get out of it was refused; reason: why not, in a sentence. runtime: of a container."""
 
     backend: str
     tier: str
     stands: bool
     reason: str
-    walls: list[Wall]
+    walls: list[Wall] = field(default_factory=list)
+    runtime: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        if self.backend == "native":
+            return f"native, tier {self.tier}"
+        return "docker" if self.runtime is None else f"docker, {self.runtime}"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
     """tier: what `--backend auto` comes to, or None when nothing would be opened; walls: of that room,
-    as in a report, and each attempt to get out; rooms: each kind that was built; advice: sentences
-    with the command or setting that would help; notes: what is special about this machine."""
+    as in a report, and each attempt to get out; rooms: each kind that was built; advice: at most one
+    for each room that does not stand, and what else could be chosen; notes: what is special here."""
 
     tier: str | None
     walls: list[Wall]
-    advice: list[str]
+    advice: list[Hint]
     rooms: list[Built] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def examine(containers: Callable[[Profile], Backend] | None = None) -> Diagnosis:
+@dataclass(frozen=True)
+class Containers:
+    """What the settings say of the docker backend. make: it, with that runtime."""
+
+    image: str
+    runtime: str | None
+    make: Callable[[Profile, str | None], Backend]
+
+
+def examine(
+    containers: Containers | None = None, native: Callable[[Profile], Backend] = NativeBackend
+) -> Diagnosis:
     """Build each kind of room as the strict profile demands it, and run a job in it that tries to get
-    out. containers: makes the backend for containers; None leaves it out."""
+    out. containers: None leaves them out."""
     strict = profiles.load(_PROFILE)
-    rooms: list[Built] = []
     linux = platform.system() == "Linux"
-    if linux:
-        for tier in strict.tiers:
-            alone = msgspec.structs.replace(strict, tiers=(tier,))
-            rooms.append(_build("native", tier, strict, NativeBackend(alone)))
-    if containers is not None:
-        rooms.append(_of_containers(containers, strict))
+    runtimes, advice = _runtimes(containers)
+    with ThreadPoolExecutor(thread_name_prefix="doctor") as together:
+        building = []
+        for tier in strict.tiers if linux else ():
+            alone = native(msgspec.structs.replace(strict, tiers=(tier,)))
+            building.append(
+                together.submit(_build, Built("native", tier, False, ""), strict, alone)
+            )
+        building += [
+            together.submit(_build_container, each, strict, containers)
+            for each in runtimes
+            if containers is not None
+        ]
+        rooms = [each.result() for each in building]
     chosen = next((room for room in rooms if room.stands), None)
     if linux and chosen is not None and (chosen.backend, chosen.tier) != ("native", "A"):
         # What the profile comes to here: not everything that keeps tier A from standing leads to B.
-        chosen = _build("native", "B", strict, NativeBackend(strict))
+        chosen = _build(Built("native", "B", False, ""), strict, native(strict))
         chosen = chosen if chosen.stands else None
     shown = chosen or (rooms[0] if rooms else None)
+    image = containers.image if containers is not None else ""
     return Diagnosis(
         tier=chosen.tier if chosen else None,
         walls=shown.walls if shown else [],
-        advice=[*_advice(rooms), *([] if chosen else _by_hand(rooms))],
+        advice=[*_advice(rooms, image), *advice, *([] if chosen else _by_hand(rooms))],
         rooms=rooms,
         notes=_notes(),
     )
 
 
-def _of_containers(make: Callable[[Profile], Backend], profile: Profile) -> Built:
+def _runtimes(containers: Containers | None) -> tuple[list[Built], list[Hint]]:
+    """The rooms in containers that can be tried: of the runtime that is taken where none is named, of
+    the one that the settings name, and of each that is gVisor's. And what to do for one of these."""
+    if containers is None:
+        return [], []
     try:
-        backend = make(profile)
+        with closing(Engine()) as engine:
+            default, known = engine.runtimes()
+    except EngineError as error:
+        return [Built("docker", "A", False, str(error))], []
+    second = [name for name, found in known.items() if gvisor.is_gvisor(found)]
+    wanted = [default, *([containers.runtime] if containers.runtime else []), *sorted(second)]
+    rooms = [Built("docker", "A", False, "", runtime=name) for name in dict.fromkeys(wanted)]
+    if second or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return rooms, []
+    return rooms, [Hint("docker with gVisor", *hints.to_register())]
+
+
+def _build_container(room: Built, profile: Profile, containers: Containers) -> Built:
+    if room.reason:
+        return room
+    try:
+        backend = containers.make(profile, room.runtime)
     except BackendError as error:
-        return Built("docker", "A", stands=False, reason=str(error), walls=[])
-    try:
-        return _build("docker", "A", profile, backend)
-    finally:
-        backend.close()
+        return replace(room, reason=str(error))
+    with closing(backend):
+        return _build(room, profile, backend)
 
 
-def _build(name: str, tier: str, profile: Profile, backend: Backend) -> Built:
-    job = Job("doctor", _ENTRY, {"host_file": str(Path(__file__).resolve())})
-    result = backend.run(job)
+def _build(room: Built, profile: Profile, backend: Backend) -> Built:
+    argument = {"host_file": str(Path(__file__).resolve()), "doors": _doors()}
+    result = backend.run(Job("doctor", _ENTRY, argument))
     found = {wall.name: wall for wall in result.walls}
     walls = [found.get(wall, Wall(wall, "missing")) for wall in profile.walls]
     walls += [wall for wall in result.walls if wall.name not in profile.walls]
-    attempts = _attempts(result)
-    met = all(wall.state != "missing" for wall in (*walls, *attempts))
-    stands = result.status == "ok" and met
-    reason = result.reason.partition("; run `safe-load doctor`")[0]
-    return Built(name, tier, stands, reason or ("" if stands else _OPEN), [*walls, *attempts])
+    walls += _attempts(result, {wall.name for wall in walls if wall.state == "weaker"})
+    stands = result.status == "ok" and all(wall.state != "missing" for wall in walls)
+    said = result.reason.partition(_GIVEN_UP)[0].removeprefix("OSError: ")
+    reason = said or ("" if stands else _OPEN)
+    return replace(room, stands=stands, reason=reason, walls=walls)
 
 
-def _attempts(result: RoomResult) -> list[Wall]:
-    """One wall for each attempt to get out: what met it."""
-    attempts = result.value or {}
-    walls = [
-        Wall(
-            f"cannot {name}", "standing" if met else "missing", str(met) if met else "it succeeded"
-        )
-        for name, met in attempts.items()
-    ]
+def _doors() -> list[tuple[str, bool]]:
+    """What leads to Windows from here, and whether it is a socket."""
+    found: list[Path] = []
+    for door in _WINDOWS:
+        try:
+            found += sorted(door.iterdir()) if door.is_dir() else [door]
+        except OSError:
+            continue
+    doors = []
+    for path in found:
+        try:
+            doors.append((str(path), stat.S_ISSOCK(path.stat().st_mode)))
+        except OSError:
+            continue
+    return doors[:_DOORS]
+
+
+def _attempts(result: RoomResult, weaker: set[str]) -> list[Wall]:
+    """One wall for each attempt to get out: what met it. weaker: the walls with a stand-in."""
+    walls = []
+    for name, met in (result.value or {}).items():
+        holder = _HELD_BY.get(name)
+        if met:
+            walls.append(Wall(f"cannot {name}", "standing", str(met)))
+        elif holder in weaker:
+            walls.append(
+                Wall(f"cannot {name}", "weaker", f"it can: {holder} alone would refuse it")
+            )
+        else:
+            walls.append(Wall(f"cannot {name}", "missing", "it succeeded"))
     if result.status == "ok":
         seen = any(
             event.syscall == "execve" and event.decision == "denied" for event in result.events
@@ -120,104 +198,50 @@ def _attempts(result: RoomResult) -> list[Wall]:
     return walls
 
 
-def _advice(rooms: list[Built]) -> list[str]:
-    """The settings of this machine that can be why a native room does not stand."""
-    advice: list[str] = []
-    native = [room for room in rooms if room.backend == "native" and not room.stands]
-    if any(room.tier == "A" for room in native):
-        advice += [text for path, bad, text in _SETTINGS if _read(path) in bad]
-        if _in_container():
-            advice.append(_IN_A_CONTAINER)
-    if any("Landlock" in room.reason for room in native):
-        lsm = _read("/sys/kernel/security/lsm") or ""
-        advice.append(
-            "Landlock is not among the kernel's active security modules: add it to the kernel's "
-            f"parameters, lsm=landlock,{lsm}"
-            if lsm and "landlock" not in lsm.split(",")
-            else f"Landlock needs a newer kernel: Linux 5.13 for tier A, 6.2 for tier B; this is {platform.release()}."
-        )
-    if platform.system() != "Linux" and not any(room.stands for room in rooms):
-        advice.append(
-            f"Rooms of {platform.system()}'s own are not part of safe-load: use --backend docker."
-        )
-    return advice
+def _advice(rooms: Iterable[Built], image: str) -> list[Hint]:
+    """One for each room that does not stand, if anything is known; rooms with the same share it."""
+    found: dict[hints.Help, list[str]] = {}
+    for room in rooms:
+        if room.stands:
+            continue
+        if room.backend == "native":
+            helps = hints.for_native(room.tier, room.reason)
+        else:
+            helps = hints.for_docker(room.reason, image, room.runtime)
+        if any(helps):
+            found.setdefault(helps, []).append(room.name)
+    return [Hint("; ".join(names), *helps) for helps, names in found.items()]
 
 
-def _by_hand(rooms: list[Built]) -> list[str]:
+def _by_hand(rooms: Iterable[Built]) -> list[Hint]:
     """Nothing is chosen by itself; what could be, if somebody says so."""
-    if any(room.stands and room.tier == "B" for room in rooms):
+    standing = [room for room in rooms if room.stands]
+    if any(room.backend == "native" for room in standing):
+        text = (
+            "Tier B stands, and is taken by itself only where namespaces cannot be made at all. To "
+            "choose it here, name a profile with these lines:"
+        )
+        return [Hint("", text, 'extends = "strict"\ntiers = ["B"]')]
+    if standing:
+        runtime = standing[0].runtime
         return [
-            (
-                "Tier B stands, and is taken by itself only where namespaces cannot be made at all. To "
-                'choose it here, make a profile: extends = "strict", tiers = ["B"].'
+            Hint(
+                "",
+                "Containers stand. To use them:",
+                f"safe-load scan --backend docker --runtime {runtime} SOURCE",
             )
         ]
-    if any(room.stands and room.backend == "docker" for room in rooms):
-        return ["Containers stand: use --backend docker."]
+    if platform.system() != "Linux":
+        return [Hint("", f"{platform.system()} has no rooms of its own: they are containers here.")]
     return []
 
 
 def _notes() -> list[str]:
-    if "microsoft" in platform.release().lower():
-        return [
-            (
-                "This is WSL2: a room has no way to Windows, as no program can be executed in it, AF_VSOCK "
-                "sockets are refused, and /run/WSL is not there (tier A) or cannot be opened (tier B)."
-            )
-        ]
-    return []
-
-
-def _in_container() -> bool:
-    return (
-        Path("/.dockerenv").exists()
-        or Path("/run/.containerenv").exists()
-        or "KUBERNETES_SERVICE_HOST" in os.environ
-    )
-
-
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text("ascii").strip()
-    except OSError:
-        return None
-
-
-_IN_A_CONTAINER = (
-    "This is a container, and its engine's defaults leave no more than tier B. For tier A start it "
-    "with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
-    "systempaths=unconfined, or run safe-load outside, with --backend docker."
-)
-#: path, values that stand in the way, what to do. Only to advise on what failed already: no decision
-#: hangs on a setting.
-_SETTINGS = (
-    (
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        ("1",),
+    if not hints.is_wsl():
+        return []
+    return [
         (
-            "AppArmor keeps ordinary users from creating user namespaces (Ubuntu 23.10 and newer): "
-            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-        ),
-    ),
-    (
-        "/proc/sys/kernel/unprivileged_userns_clone",
-        ("0",),
-        (
-            "User namespaces are switched off for ordinary users: "
-            "sudo sysctl kernel.unprivileged_userns_clone=1"
-        ),
-    ),
-    (
-        "/proc/sys/user/max_user_namespaces",
-        ("0",),
-        "User namespaces are switched off: sudo sysctl user.max_user_namespaces=15000",
-    ),
-    (
-        "/proc/sys/kernel/yama/ptrace_scope",
-        ("2", "3"),
-        (
-            "Yama keeps the recorder from reading what a call was given: "
-            "sudo sysctl kernel.yama.ptrace_scope=1 (3 can only be changed at boot)"
-        ),
-    ),
-)
+            "This is WSL2: a room has no way to Windows. No program can be executed in it, sockets of "
+            "AF_VSOCK are refused, and /run/WSL is not there, or (tier B) cannot be opened."
+        )
+    ]

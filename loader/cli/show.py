@@ -20,6 +20,8 @@ from safe_load.formats.story import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from safe_load.profiles import Profile
+    from safe_load.sandbox.backends.interface import Backend
     from safe_load.sandbox.doctor import Diagnosis
 
 _STATES = {"standing": ("✓", "green"), "weaker": ("!", "yellow"), "missing": ("✗", "red")}
@@ -33,11 +35,16 @@ def doctor(*, as_json: bool, color: bool | None) -> int:
     """Build each wall and say which stand. Returns 0, or 4 where no room can be built at all."""
     from safe_load import rooms, settings  # noqa: PLC0415 (msgspec, and the backends)
     from safe_load.options import Options  # noqa: PLC0415
-    from safe_load.sandbox.doctor import examine  # noqa: PLC0415 (builds walls)
+    from safe_load.sandbox import doctor  # noqa: PLC0415 (builds walls)
 
     chosen = settings.resolve({}, environ=os.environ, folder=Path.cwd()).options
-    containers = Options(backend="docker", image=chosen.image, runtime=chosen.runtime)
-    diagnosis = examine(lambda profile: rooms.backend_of(containers, profile))
+
+    def make(profile: Profile, runtime: str | None) -> Backend:
+        named = Options(backend="docker", image=chosen.image, runtime=runtime)
+        return rooms.backend_of(named, profile)
+
+    containers = doctor.Containers(chosen.image or rooms.default_image(), chosen.runtime, make)
+    diagnosis = doctor.examine(containers)
     terminal.write(dump(diagnosis) if as_json else _diagnosis(diagnosis, color))
     return 0 if diagnosis.tier else 4
 
@@ -48,13 +55,20 @@ def _diagnosis(diagnosis: Diagnosis, color: bool | None) -> bytes:
         page.line(
             f"✓ tier {diagnosis.tier}: {_TIERS.get(diagnosis.tier, '')}".rstrip(": "), "bold green"
         )
+    elif any(room.stands for room in diagnosis.rooms):
+        page.line("✗ no tier: nothing is opened here unless a room is chosen by hand", "bold red")
     else:
-        page.line("✗ no native room can be built here, so nothing will be opened", "bold red")
+        page.line("✗ no tier: no room can be built here, so nothing will be opened", "bold red")
     rooms = []
     for room in diagnosis.rooms:
         mark, style = ("✓ stands", "green") if room.stands else ("✗ does not", "red")
-        rooms.append((Text(mark, style), f"{room.backend}, tier {room.tier}", room.reason))
+        rooms.append((Text(mark, style), room.name, room.reason))
     page.table(rooms)
+    if diagnosis.advice:
+        page.line("What would help", "bold", gap=True)
+    for hint in diagnosis.advice:
+        page.table([(f"{hint.room}: {hint.text}" if hint.room else hint.text,)])
+        page.command(hint.command)
     if diagnosis.walls:
         page.line("Its walls" if diagnosis.tier else "Walls", "bold", gap=True)
     rows = []
@@ -62,10 +76,9 @@ def _diagnosis(diagnosis: Diagnosis, color: bool | None) -> bytes:
         mark, style = _STATES.get(wall.state, ("?", ""))
         rows.append((Text(f"{mark} {wall.state}", style), wall.name, wall.detail))
     page.table(rows)
-    for title, lines in (("What would help", diagnosis.advice), ("Here", diagnosis.notes)):
-        if lines:
-            page.line(title, "bold", gap=True)
-            page.table([(Text("·"), line) for line in lines])
+    if diagnosis.notes:
+        page.line("Here", "bold", gap=True)
+        page.table([(note,) for note in diagnosis.notes])
     return page.data()
 
 
@@ -160,6 +173,11 @@ class Page:
             cells = (Text(visible(c), overflow="fold") if isinstance(c, str) else c for c in row)
             table.add_row(Text(""), *cells)
         self._console.print(table)
+
+    def command(self, text: str) -> None:
+        """To be pasted: never folded, but by the terminal itself."""
+        for line in text.splitlines():
+            self._console.print(Text(f"    {visible(line)}", "cyan"), soft_wrap=True)
 
     def data(self) -> bytes:
         lines = [line.rstrip() for line in self._out.getvalue().splitlines()]

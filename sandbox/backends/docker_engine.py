@@ -132,12 +132,16 @@ class Engine:
             )
         return Image(name, found["Id"], labels[LABEL_PYTHON], labels[LABEL_SITE])
 
-    def runtime(self, name: str | None) -> tuple[str, dict[str, Any]]:
-        """The runtime of that name, or the engine's default one: its name, and how it is registered."""
+    def runtimes(self) -> tuple[str, dict[str, dict[str, Any]]]:
+        """The name of the engine's default runtime, and how each that it knows is registered."""
         with self._explained("the engine does not tell what it can do"):
             found = self.api.info()
-        known = found.get("Runtimes") or {}
-        name = name or str(found.get("DefaultRuntime") or "runc")
+        return str(found.get("DefaultRuntime") or "runc"), found.get("Runtimes") or {}
+
+    def runtime(self, name: str | None) -> tuple[str, dict[str, Any]]:
+        """The runtime of that name, or the engine's default one: its name, and how it is registered."""
+        default, known = self.runtimes()
+        name = name or default
         if name not in known:
             raise EngineError(
                 f"the engine knows no runtime {name!r}, only {', '.join(sorted(known))}: register it in "

@@ -50,6 +50,9 @@ def install(program: bytes, *, notified: bool = True) -> int:
             "seccomp", _SET_MODE_FILTER, _FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE_RECV, raw
         )
     except OSError as error:
+        if error.errno == errno.EBUSY:
+            said = "a program above listens to the system calls already, and the kernel knows one listener"
+            raise OSError(errno.EBUSY, said) from error
         if error.errno != errno.EINVAL:
             raise
         return libc.syscall("seccomp", _SET_MODE_FILTER, _FLAG_NEW_LISTENER, raw)

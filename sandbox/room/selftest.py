@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:  #
         "read the process table": lambda: os.listdir("/proc"),
         "signal the supervisor": lambda: os.kill(os.getppid(), 0),
         "become root": lambda: os.setuid(0),
+        "reach the machine below": lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM),
     }
+    for path, is_socket in argument["doors"]:
+        attempts[f"reach {path}"] = partial(_connect_to if is_socket else _open, path)
     return {name: _error_of(attempt) for name, attempt in attempts.items()}
 
 
@@ -35,6 +39,15 @@ def _error_of(attempt: Callable[[], object]) -> str:
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, str(error))
     return ""
+
+
+def _open(path: str) -> None:
+    os.close(os.open(path, os.O_RDWR))
+
+
+def _connect_to(path: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.connect(path)
 
 
 def _connect() -> None:

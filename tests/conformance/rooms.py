@@ -37,6 +37,16 @@ LIMITS = {
     "scratch_files": 256,
 }
 
+#: The command line tool as an interpreter's program: `python -c MAIN FOLDERS ARGUMENTS...`
+MAIN = """
+import site, sys
+for folder in sys.argv.pop(1).split(":"):
+    site.addsitedir(folder)
+from safe_load.cli import main
+sys.argv[0] = "safe-load"
+sys.exit(main())
+"""
+
 
 @dataclass(frozen=True)
 class Ran:

@@ -6,9 +6,8 @@ import dataclasses
 import hashlib
 import os
 import sys
-import types
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -368,25 +367,38 @@ class Built:
     tier: str
     stands: bool
     reason: str
+    name: str
+
+
+@dataclasses.dataclass
+class Hint:
+    room: str
+    text: str
+    command: str
 
 
 @dataclasses.dataclass
 class Diagnosis:
     tier: str | None
     walls: list[Wall]
-    advice: list[str]
+    advice: list[Hint]
     rooms: list[Built]
     notes: list[str]
+
+
+COMMAND = (
+    "sudo sysctl -w kernel.a_setting_with_a_long_name=0 kernel.and_another_one=15000 kernel.x=1"
+)
 
 
 def diagnose(monkeypatch: pytest.MonkeyPatch, tier: str | None) -> Diagnosis:
     """Let `doctor` find a machine with one wall missing."""
     walls = [Wall("landlock", "standing", "ABI 6"), Wall("user-namespace", "missing", "EPERM")]
-    rooms = [Built("native", "A", False, "nobody may"), Built("native", "B", tier == "B", "")]
-    found = Diagnosis(tier, walls, ["allow user namespaces: sysctl ..."], rooms, [])
-    stand_in = types.ModuleType("safe_load.sandbox.doctor")
-    stand_in.examine = lambda _containers: found  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "safe_load.sandbox.doctor", stand_in)
+    first = Built("native", "A", False, "nobody may", "native, tier A")
+    second = Built("native", "B", tier == "B", "", "native, tier B")
+    hints = [Hint("native, tier A", "allow user namespaces:", COMMAND)]
+    found = Diagnosis(tier, walls, hints, [first, second], [])
+    monkeypatch.setattr("safe_load.sandbox.doctor.examine", lambda _containers: found)
     return found
 
 
@@ -399,23 +411,41 @@ def test_doctor_shows_the_tier_each_wall_and_what_would_help(
     assert page.startswith("✓ tier B")
     assert "✗ does not  native, tier A  nobody may" in page
     assert "✓ stands    native, tier B" in page
-    for said in ("✓ standing  landlock", "✗ missing   user-namespace  EPERM", "sysctl"):
+    for said in ("✓ standing  landlock", "✗ missing   user-namespace  EPERM"):
         assert said in page
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+def test_what_the_doctor_would_have_pasted_is_one_line_on_any_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    diagnose(monkeypatch, "B")
+    monkeypatch.setenv("COLUMNS", columns)
+    exit_code(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    assert f"    {COMMAND}" in lines
+    assert all(len(line) <= int(columns) for line in lines if COMMAND not in line)
 
 
 def test_doctor_builds_containers_of_the_image_and_runtime_that_the_settings_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found, asked = diagnose(monkeypatch, "A"), []
-    stand_in = sys.modules["safe_load.sandbox.doctor"]
-    monkeypatch.setattr(stand_in, "examine", lambda containers: (containers(None), found)[1])
-    monkeypatch.setattr("safe_load.rooms.backend_of", lambda options, _: asked.append(options))
+
+    def examine(containers: Any) -> Diagnosis:
+        asked.append((containers.image, containers.runtime))
+        containers.make(None, "another")
+        return found
+
+    monkeypatch.setattr("safe_load.sandbox.doctor.examine", examine)
+    monkeypatch.setattr(
+        "safe_load.rooms.backend_of",
+        lambda options, _: asked.append((options.backend, options.image, options.runtime)),
+    )
     monkeypatch.setenv("SAFE_LOAD_IMAGE", "mine:1")
     monkeypatch.setenv("SAFE_LOAD_RUNTIME", "runsc")
     assert exit_code(["doctor"]) == 0
-    assert [(each.backend, each.image, each.runtime) for each in asked] == [
-        ("docker", "mine:1", "runsc")
-    ]
+    assert asked == [("mine:1", "runsc"), ("docker", "mine:1", "another")]
 
 
 def test_doctor_is_code_4_where_nothing_can_be_opened(
