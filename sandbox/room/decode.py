@@ -10,26 +10,15 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from safe_load.sandbox.kernel.seccomp import Memory
+from safe_load.sandbox.room.caller import Caller
 
 PATH_LIMIT = 4096
 _ARGV_LIMIT, _ARGV_BYTES = 64, 4096  # words, and bytes of all of them
 _DATA_LIMIT = 256
 _UIO_MAXIOV = 1024  # what the kernel takes of longer arrays
 _AT_FDCWD = -100
-
-
-@dataclass
-class Caller:
-    """The thread that made a call, as far as /proc shows it."""
-
-    proc: str
-    pid: int
-    memory: Memory
 
 
 Decoder = Callable[[Caller, tuple[int, ...], int], Any]

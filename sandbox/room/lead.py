@@ -19,7 +19,7 @@ from safe_load.sandbox.room.inside import PROC
 if TYPE_CHECKING:
     from safe_load.sandbox.kernel.ptrace import Tracer
     from safe_load.sandbox.kernel.seccomp import Notification
-    from safe_load.sandbox.room.decode import Caller
+    from safe_load.sandbox.room.caller import Caller
     from safe_load.sandbox.room.sinkhole import Sinkhole
 
 _MSGHDR = 56  # struct msghdr: the address's pointer and length come first (sendmsg(2))

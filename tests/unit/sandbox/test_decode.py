@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safe_load.sandbox.kernel.seccomp import Memory
 from safe_load.sandbox.room import decode, dns, sinkhole
+from safe_load.sandbox.room.caller import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +31,9 @@ registers = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def me() -> Iterator[decode.Caller]:
+def me() -> Iterator[Caller]:
     memory = Memory("/proc", os.getpid())
-    yield decode.Caller("/proc", os.getpid(), memory)
+    yield Caller("/proc", os.getpid(), memory)
     memory.close()
 
 
@@ -105,7 +106,7 @@ def test_no_bytes_of_an_address_raise(raw: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(decode.DECODERS)), st.lists(registers, min_size=6, max_size=6))
-def test_no_registers_of_any_call_raise(me: decode.Caller, name: str, args: list[int]) -> None:
+def test_no_registers_of_any_call_raise(me: Caller, name: str, args: list[int]) -> None:
     found = decode.arguments(name, me, tuple(args))
     assert travels(found) == found
 
@@ -115,7 +116,7 @@ def test_no_registers_of_any_call_raise(me: decode.Caller, name: str, args: list
     st.lists(st.one_of(registers, st.binary(min_size=1, max_size=300)), min_size=6, max_size=6),
 )
 def test_no_memory_that_a_call_points_to_raises(
-    me: decode.Caller, name: str, args: list[int | bytes]
+    me: Caller, name: str, args: list[int | bytes]
 ) -> None:
     kept: list[Any] = []
     pointed = tuple(address_of(arg, kept) if isinstance(arg, bytes) else arg for arg in args)
@@ -125,16 +126,14 @@ def test_no_memory_that_a_call_points_to_raises(
 
 
 @given(st.lists(registers, min_size=6, max_size=6))
-def test_a_call_without_a_decoder_is_told_in_hexadecimal(
-    me: decode.Caller, args: list[int]
-) -> None:
+def test_a_call_without_a_decoder_is_told_in_hexadecimal(me: Caller, args: list[int]) -> None:
     assert decode.arguments("no_such_call", me, tuple(args)) == {
         f"arg{n}": hex(args[n]) for n in range(3)
     }
 
 
 def test_a_path_is_told_absolute_from_the_callers_folder(
-    me: decode.Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    me: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     kept: list[Any] = []
@@ -152,7 +151,7 @@ def test_a_path_is_told_absolute_from_the_callers_folder(
 
 
 def test_a_folder_whose_name_is_no_text_is_told_as_text(
-    me: decode.Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    me: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = os.fsencode(tmp_path) + b"/\xff\xed\xa0\x80"
     os.mkdir(folder)  # noqa: PTH102 - its name is bytes
@@ -163,13 +162,13 @@ def test_a_folder_whose_name_is_no_text_is_told_as_text(
     assert travels(found) == found
 
 
-def test_a_path_is_cut_at_the_length_of_the_longest(me: decode.Caller) -> None:
+def test_a_path_is_cut_at_the_length_of_the_longest(me: Caller) -> None:
     kept: list[Any] = []
     long = address_of(b"/" + b"a" * (1 << 20), kept)
     assert len(decode.arguments("unlink", me, (long, 0, 0, 0, 0, 0))["path"]) == decode.PATH_LIMIT
 
 
-def test_an_argv_is_told_within_bounds(me: decode.Caller) -> None:
+def test_an_argv_is_told_within_bounds(me: Caller) -> None:
     kept: list[Any] = []
     word = address_of(b"w" * 100_000 + b"\0", kept)
     short = address_of(b"-c\0", kept)
@@ -182,7 +181,7 @@ def test_an_argv_is_told_within_bounds(me: decode.Caller) -> None:
     assert decode.arguments("execve", me, (short, broken, 0, 0, 0, 0))["argv"] == ["-c", "?"]
 
 
-def test_of_many_messages_the_first_with_a_destination_is_told(me: decode.Caller) -> None:
+def test_of_many_messages_the_first_with_a_destination_is_told(me: Caller) -> None:
     kept: list[Any] = []
     name = address_of(SOCKADDRS["IPv4"][0], kept)
     empty, full = bytes(64), struct.pack("=QIxxxx", name, 16) + bytes(48)
@@ -202,7 +201,7 @@ def test_of_many_messages_the_first_with_a_destination_is_told(me: decode.Caller
         (os.O_PATH | os.O_NOFOLLOW, "O_RDONLY|O_NOFOLLOW|O_PATH"),
     ],
 )
-def test_open_flags_are_named(me: decode.Caller, flags: int, told: str) -> None:
+def test_open_flags_are_named(me: Caller, flags: int, told: str) -> None:
     assert decode.open_flags(me, (flags,), 0) == told
 
 
