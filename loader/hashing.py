@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 _CHUNK = 1 << 20
@@ -42,14 +42,17 @@ def sha256_files(
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
     deadline: float | None = None,
+    identities: Mapping[Path, tuple[int, int]] | None = None,
 ) -> dict[Path, str]:
     """The SHA-256 of each regular file, in hex, in the order given.
 
     threads: how many files at a time; one per usable core when None. progress: called with the
-    bytes just hashed, by one thread at a time. deadline: of time.monotonic(). Raises OSError as
-    `open_regular` does, TimeoutError past the deadline; what `progress` raises ends it too.
+    bytes just hashed, by one thread at a time. deadline: of time.monotonic(). identities:
+    the device and inode that a file must have. Raises OSError as `open_regular` does, and for another
+    file in that place; TimeoutError past the deadline; what `progress` raises ends it too.
     """
     wanted = list(dict.fromkeys(paths))
+    meant = identities or {}
     lock = Lock()
 
     def report(count: int) -> None:
@@ -62,18 +65,20 @@ def sha256_files(
     workers = min(threads or len(os.sched_getaffinity(0)), len(wanted)) or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="sha256") as pool:
         try:
-            return dict(
-                zip(wanted, pool.map(lambda path: _sha256(path, report), wanted), strict=True)
-            )
+            hashed = pool.map(lambda path: _sha256(path, report, meant.get(path)), wanted)
+            return dict(zip(wanted, hashed, strict=True))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _sha256(path: Path, report: Callable[[int], None]) -> str:
+def _sha256(path: Path, report: Callable[[int], None], meant: tuple[int, int] | None) -> str:
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_CHUNK))
     with open(open_regular(path), "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if meant is not None and (status.st_dev, status.st_ino) != meant:
+            raise OSError(f"{path} was replaced while it was read")
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
             report(count)

@@ -44,13 +44,17 @@ class Meanwhile:
         self._ended.set()
 
     def digests(self) -> dict[str, str]:
-        """Relative path -> SHA-256 of every file of the source. Raises LimitHit."""
+        """Relative path -> SHA-256 of every file of the source. Raises LimitHit, NotLoadable for a file
+        that is another one by now."""
         places = {entry.path: entry.place for entry in self._stock.entries}
         count = self._counter("inventory", sum(entry.size for entry in self._stock.entries))
         try:
-            digests = sha256_files(places.values(), progress=count)
+            meant = {entry.place: entry.identity for entry in self._stock.entries}
+            digests = sha256_files(places.values(), progress=count, identities=meant)
         except TimeoutError as error:
             raise LimitHit(f"time limit: hashing {error}; --no-hash leaves it out") from error
+        except OSError as error:
+            raise NotLoadable(visible(str(error))) from error
         return {path: digests[place] for path, place in places.items()}
 
     def fill(self, staging: Staging, extracted: Extracted) -> None:

@@ -20,6 +20,7 @@ import msgspec
 from safe_load import profiles
 from safe_load.configuration.conversion import Conversion, Converted
 from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, SandboxError, UsageError
+from safe_load.formats.escape import visible
 from safe_load.inside import Detonated, Extracted, read_detonated, read_extracted
 from safe_load.judge import as_event
 from safe_load.meanwhile import Meanwhile
@@ -134,11 +135,23 @@ class Opened:
             "crashed": NotLoadable,
         }
         rooms = (("reading the weights", self.extraction), ("opening the model", self.detonation))
+        if (swapped := self._swapped()) is not None:
+            return SandboxError(f"{visible(swapped)} was replaced while its rooms were built")
         for status, error in by_status.items():
             for doing, room in rooms:
                 if room.status == status:
                     return error(room.reason if status == "limit" else f"{doing}: {room.reason}")
         return self.conversion.trouble() or self.late
+
+    def _swapped(self) -> str | None:
+        """A file that one room was shown otherwise than it was hashed, or than another was: where a
+        backend tells what it showed."""
+        known = {f"{MODEL}/{path}": digest for path, digest in self.digests.items()}
+        for room in self.rooms:
+            for path, digest in room.shown.items():
+                if known.setdefault(path, digest) != digest:
+                    return path.removeprefix(f"{MODEL}/")
+        return None
 
 
 def _extracted(result: RoomResult) -> Extracted:
@@ -259,9 +272,9 @@ def open_model(
             extraction, late = extracting.result()
             detonation = detonating.result()
             digests: dict[str, str] = {}
-            try:
+            try:  # what was seen in the rooms is not lost where this fails
                 digests = hashing.result() if hashing else {}
-            except LimitHit as error:  # what was seen in the rooms is not lost for it
+            except (LimitHit, NotLoadable) as error:
                 late = late or error
             return Opened(extraction, detonation, digests, late, converted)
         except BaseException:

@@ -45,6 +45,7 @@ _SUPERVISOR = 1
 _LAST_POINT = 441  # of the sysno points of release 20221219
 _TURN_S, _START_S, _END_S = 120.0, 10.0, 10.0
 _HANDSHAKE = 10_240
+_BRAND_BYTES = 16
 _WAITING = 8  # connections of containers that may be somebody else's
 _CONTEXT = ["time", "thread_id", "group_id", "process_name"]
 #: Calls whose arguments the sentry tells. On their way out, when they tell of success too; those that
@@ -103,10 +104,19 @@ def adapt(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "kernel": "gvisor",
         "mark": MARK,
-        # gVisor numbers files itself.
+        "grants": True,
+        # gVisor numbers files itself: pid 1 tells their digests.
         "files": [(target, None) for target, _ in spec["files"]],
-        "outputs": [None for _ in spec["outputs"]],
     }
+
+
+def brand(outputs: tuple[int, ...]) -> list[str]:
+    """Write into each output what pid 1 shall find there, and remove: whoever puts another file in
+    its place cannot know it. Raises OSError."""
+    words = [os.urandom(_BRAND_BYTES).hex() for _ in outputs]
+    for descriptor, word in zip(outputs, words, strict=True):
+        os.pwrite(descriptor, word.encode(), 0)
+    return words
 
 
 def require_fit(name: str, runtime: Mapping[str, Any], profile: Profile) -> None:

@@ -64,6 +64,8 @@ class _Message(msgspec.Struct, frozen=True):
     preview: str = ""
     size: int = 0
     quiet: tuple[str, ...] = ()
+    path: str = ""
+    sha256: str = ""
 
 
 @dataclass
@@ -79,6 +81,7 @@ class Heard:
     sealed: float | None = None
     quiet: tuple[str, ...] = ()
     lost: int = 0
+    shown: dict[str, str] = field(default_factory=dict)
     shift: float | None = 0.0
     result: bytearray = field(default_factory=bytearray)
     output: bytearray = field(default_factory=bytearray)
@@ -177,6 +180,7 @@ def conclude(
         output=heard.output.decode("utf-8", "backslashreplace"),
         duration_s=time.monotonic() - started,
         sealed=heard.sealed,
+        shown=heard.shown,
         peak_memory=end.peak_memory if end else 0,
         peak_processes=end.peak_tasks if end else 0,
         cpu_s=end.cpu_s if end else 0.0,
@@ -281,6 +285,8 @@ def _take(heard: Heard, message: _Message) -> None:
         )
     elif message.kind == "wall" and message.state == "standing":
         heard.walls[message.name] = Wall(message.name, "standing", message.detail)
+    elif message.kind == "file" and heard.sealed is None:
+        heard.shown[message.path] = message.sha256
     elif message.kind == "ask" and heard.sign is None:
         heard.sign = os.urandom(SIGN_BYTES // 2).hex().encode()
     elif message.kind == "refused":

@@ -111,6 +111,7 @@ class RoomResult:
     raised; "broken": a wall or the recorder failed, so nothing inside can be trusted.
     reason: one sentence. value: what the entry returned, hostile, None unless status is "ok".
     sealed: time.monotonic() at which the last wall closed and the job began.
+    shown: the SHA-256 of each file inside, where a room cannot tell the `identity` of what it was given.
     output: the tail of what was printed inside. syscalls: name -> (allowed, denied).
     """
 
@@ -127,6 +128,7 @@ class RoomResult:
     output: str = ""
     duration_s: float = 0.0
     sealed: float | None = None
+    shown: dict[str, str] = field(default_factory=dict)
     peak_memory: int = 0
     peak_processes: int = 0
     cpu_s: float = 0.0

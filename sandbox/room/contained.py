@@ -9,6 +9,7 @@ is not as it was ordered ends the room before anything of the model is read.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -17,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from safe_load.sandbox.room import launch, root, supervisor
+from safe_load.sandbox.room.inside import Inside
 from safe_load.sandbox.room.recorder import Channel
 
 MODULES = "/runtime/modules"
@@ -31,6 +33,8 @@ _WRITABLE = (
     f"{root.HOME}/",
     f"{OUTPUTS}/",
 )
+#: Where a control group tells whom the kernel has killed: of version 2, and of version 1.
+_OOM_COUNTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _CPU = "/sys/devices/system/cpu"
 #: What a cell may read besides, here where /etc and /usr are the image's and the engine's own.
 _COMMON = (
@@ -63,12 +67,48 @@ def main(_argument: int) -> int:
     identity = supervisor.Identity(
         separated=False, outer_pid_namespace=spec["outer"]["pid-namespace"], kept=()
     )
-    return supervisor.main(spec, channel, identity, partial(_take_over, spec))
+    inside = Contained() if spec["kernel"] == "linux" else None
+    return supervisor.main(spec, channel, identity, partial(_take_over, spec, channel), inside)
 
 
-def _open_output(number: int, identity: tuple[int, int] | None) -> int:
-    descriptor = os.open(f"{OUTPUTS}/{number}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    _require_same(os.fstat(descriptor), f"{OUTPUTS}/{number}", identity)
+class Contained(Inside):
+    """A room whose memory the engine bounds too. Its control group counts whom the kernel has killed,
+    before they are dead (mm/oom_kill.c); what the watch does not count ends so, or what grows
+    faster than it looks."""
+
+    def __init__(self) -> None:
+        self._before = _kills() or 0
+
+    def starved(self) -> str | None:
+        """As of Inside. The count cannot be changed from inside."""
+        if (_kills() or 0) > self._before:
+            return "memory limit: the kernel killed a process, as the container had no memory left"
+        return None
+
+
+def _kills() -> int | None:
+    """How often the kernel has killed in this control group; None where that is not told."""
+    for path in _OOM_COUNTS:
+        try:
+            with open(path, encoding="ascii") as file:
+                counts = dict(line.split() for line in file)
+        except (OSError, ValueError):
+            continue
+        return int(counts.get("oom_kill", 0))
+    return None
+
+
+def _open_output(number: int, meant: list[int] | str) -> int:
+    """meant: its device and inode, or what the controller has written there for us to find."""
+    path = f"{OUTPUTS}/{number}"
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if isinstance(meant, str):
+        _require_same(os.fstat(descriptor), path, None)
+        if os.pread(descriptor, len(meant) + 1, 0) != meant.encode():
+            raise OSError(errno.ESTALE, f"{path} is not the file that it was a moment ago")
+        os.ftruncate(descriptor, 0)
+    else:
+        _require_same(os.fstat(descriptor), path, meant)
     return descriptor
 
 
@@ -87,7 +127,7 @@ def _places(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _take_over(spec: dict[str, Any]) -> None:
+def _take_over(spec: dict[str, Any], channel: Channel) -> None:
     """See that the container is the one that was ordered, and plant what lies in it. Raises OSError."""
     if os.geteuid() != spec["container_user"]:
         raise OSError(errno.EPERM, f"the container runs as user {os.geteuid()}")
@@ -103,14 +143,22 @@ def _take_over(spec: dict[str, Any]) -> None:
         raise OSError(errno.EPERM, f"the container has a network: {', '.join(interfaces)}")
     for target, identity in spec["files"]:
         _require_same(os.lstat(target), target, identity)
+        if identity is None:
+            channel.send(kind="file", path=target, sha256=_digest(target))
     for path, text in spec["planted"].items():
         root.make_file(path, text)
 
 
-def _require_same(status: os.stat_result, path: str, identity: tuple[int, int] | None) -> None:
+def _digest(path: str) -> str:
+    """The SHA-256 of a file that is told from others by nothing else."""
+    with open(path, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_same(status: os.stat_result, path: str, identity: list[int] | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, f"{path} is no regular file")
-    if identity is not None and (status.st_dev, status.st_ino) != tuple(identity):
+    if identity is not None and [status.st_dev, status.st_ino] != identity:
         raise OSError(errno.ESTALE, f"{path} is not the file that it was a moment ago")
 
 

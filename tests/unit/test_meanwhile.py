@@ -119,6 +119,13 @@ def test_a_file_that_is_another_by_now_is_not_exported(
             Meanwhile(stock, quiet, time.monotonic() + 60).fill(staging, said(stock))
 
 
+def test_a_file_that_is_another_by_now_has_no_digest(tmp_path: Path) -> None:
+    stock = model(tmp_path / "model", files=2)
+    _replaced(tmp_path / "model" / "1.bin")
+    with pytest.raises(NotLoadable, match=r"1.bin was replaced while it was read"):
+        Meanwhile(stock, quiet, time.monotonic() + 60).digests()
+
+
 def test_a_file_that_is_written_to_meanwhile_is_not_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
