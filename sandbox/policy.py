@@ -65,11 +65,13 @@ def compile_policy(
     stopped: bool = False,
     alone: bool = False,
     signals: bool = True,
+    births: bool = True,
 ) -> Policy:
     """Compile the profile's seccomp rules for this machine's architecture. full: notify all that
     can safely be notified; stopped: for a tracer in a listener's place; alone: for a room without
     namespaces; signals: whether something holds those that a worker sends: otherwise they are
-    notified, and only those to oneself go through. Raises PolicyError."""
+    notified, and only those to oneself go through; births: whether something bounds the number of tasks
+    but the supervisor: otherwise it is asked for each. Raises PolicyError."""
     from safe_load.profiles import seccomp  # noqa: PLC0415 - keeps msgspec out of --help
 
     machine = platform.machine()
@@ -109,8 +111,8 @@ def compile_policy(
             # A name that this libseccomp or architecture lacks stays with the default: refused.
             if name not in numbers or (name in _SIGNALS and not signals):
                 continue
-            if alone and name in _BIRTHS:
-                continue  # no limit of the kernel's counts this tree alone: the supervisor does
+            if name in _BIRTHS and not births:
+                continue
             if alone and name == "getsockname":
                 continue  # of a pair it tells nothing that a program expects: the supervisor answers
             if alone and name == "setsockopt" and rule.args[0].value != socket.SOL_SOCKET:

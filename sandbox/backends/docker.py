@@ -46,6 +46,7 @@ _HOME_BYTES, _HOME_FILES = 1 << 20, 128
 #: Memory of the supervisor and of the kernel on its behalf, above what the watch grants the job.
 _SLACK = 1 << 30
 _TASKS = 32
+_STARVED = "memory limit: the kernel ended the container, which had no memory left"
 
 
 class DockerBackend(Backend):
@@ -89,11 +90,14 @@ class DockerBackend(Backend):
                 self.profile,
                 full=job.trace is not None,
                 stopped=self.stopped,
-                signals=self.kind != "gvisor",  # whose kernel lets a process kill its pid 1
+                # gVisor's kernel lets a process kill its pid 1, and dies of too many tasks itself.
+                signals=self.kind != "gvisor",
+                births=self.kind != "gvisor",
             )
             user = _user(job)
             with _writable(job, user), ExitStack() as stack:
-                attached = _Attached(engine, self._create(engine, image, job, user))
+                container = self._create(engine, image, job, user)
+                attached = _Attached(engine, container)
                 stack.callback(attached.end)
                 self._running.add(attached)
                 stack.callback(self._running.discard, attached)
@@ -111,6 +115,8 @@ class DockerBackend(Backend):
                 heard.walls["kernel"] = Wall(
                     "kernel", "standing", "gVisor's, between the room and the host's"
                 )
+            if (heard.end or heard.cause) is None and engine.starved(container):
+                heard.blame("limit", _STARVED)  # pid 1 could not tell, as it was killed too
         except (EngineError, PolicyError, gvisor.Unfit, OSError) as error:
             heard.blame("broken", str(error))
         finally:
@@ -235,7 +241,7 @@ class DockerBackend(Backend):
             "outputs": [_identity(os.fstat(descriptor)) for descriptor in job.outputs],
         }
         if self.kind == "gvisor":
-            spec |= gvisor.adapt(spec)
+            spec |= gvisor.adapt(spec) | {"outputs": gvisor.brand(job.outputs)}
         stream.say(json.dumps(spec).encode() + b"\n")
         docker_stream.listen(stream, heard, self.profile, self.patience_s)
         if heard.walls and user[0] == 0:

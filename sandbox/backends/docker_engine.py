@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ LABEL_CONTROLLER = "safe-load.controller"
 _ABANDONED_S = 600
 #: Removal takes an engine some 0.1 s; one that takes longer is asked again, with force.
 _REMOVAL_S = 10
+#: How long after a container's end its engine may still hear why.
+_HEARSAY_S = 1.0
 
 
 class EngineError(BackendError):
@@ -194,6 +197,17 @@ class Engine:
                 with suppress(errors.APIError):  # it is being removed already
                     self.api.remove_container(container.identity, force=True, v=True)
             self.api.wait(container.identity, timeout=_REMOVAL_S, condition="removed")
+
+    def starved(self, container: Container) -> bool:
+        """Whether the engine has heard from the kernel that the container ran out of memory. To be asked
+        when it has ended; it may be removed, as what the engine told is kept for a while."""
+        with self._explained("the engine does not tell what it has seen"):
+            now = datetime.fromisoformat(self.api.info()["SystemTime"]).timestamp()  # its clock
+            filters = {"type": "container", "event": "oom", "container": container.identity}
+            with closing(
+                self.api.events(since=0, until=now + _HEARSAY_S, filters=filters)
+            ) as heard:
+                return any(True for _ in heard)
 
     def reap(self) -> None:
         """Remove what controllers left that are gone: created, running or ended."""

@@ -108,7 +108,12 @@ class NativeBackend(Backend):
             # In tier A the pid namespace holds them.
             signals = not alone or min(landlock.abi(), self._landlock) >= landlock.SIGNALS
             self._policies[tier, full] = compile_policy(
-                self.profile, full=full, stopped=self.stopped, alone=alone, signals=signals
+                self.profile,
+                full=full,
+                stopped=self.stopped,
+                alone=alone,
+                signals=signals,
+                births=not alone,  # no limit of the kernel's counts one tree alone
             )
         return self._policies[tier, full]
 
@@ -161,6 +166,7 @@ class NativeBackend(Backend):
         """What is said differently to a room of tier B."""
         return {
             "alone": True,
+            "grants": True,
             "own_user": False,
             "walls": self.profile.demanded(_KINDS["B"]),
             "place": str(Path(self._place or _temporary_folder()).resolve()),
@@ -275,6 +281,7 @@ def common(profile: Profile, policy: Policy, job: Job) -> dict[str, Any]:
         "environment": dict(job.environment),
         # What differs where the cell stands alone; see safe_load.sandbox.room.alone.
         "alone": False,
+        "grants": False,
         "signed": False,
         "prefix": "",
         "rules": None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import signal
 import struct
@@ -76,6 +77,16 @@ def dumpable(*, on: bool) -> None:
 def die_with_parent() -> None:
     """SIGKILL this process when the thread that started it ends."""
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def offer_to_oom_killer() -> None:
+    """Let this process, and its children, be the first to go where memory runs out
+    (proc_pid_oom_score_adj(5)). Needs no right, and /proc writable. Raises OSError."""
+    descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    try:
+        os.write(descriptor, b"1000")
+    finally:
+        os.close(descriptor)
 
 
 def become_subreaper() -> None:

@@ -109,6 +109,9 @@ def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
         os.setresuid(user, user, user)
     process.dumpable(on=True)  # the supervisor must be able to read arguments
     process.die_with_parent()
+    # Where memory runs out, the kernel takes the worker and what comes from it, and the supervisor lives
+    # to tell. Landlock keeps it so.
+    process.offer_to_oom_killer()
     process.limit("CORE", 0)
     process.limit("FSIZE", max(spec["output_limit"], limits["scratch"]))
     # Below the control descriptor's number: nobody shall take it over.

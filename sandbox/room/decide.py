@@ -47,7 +47,7 @@ class Decisions:
 
     def __init__(self, spec: dict[str, Any], watch: Watch) -> None:
         self._watch = watch
-        self._alone: bool = spec["alone"]
+        self._grants: bool = spec["grants"]
         self._gvisor = spec["kernel"] == "gvisor"
         self._telling = frozenset(spec["telling"])
         self._errnos: dict[str, int] = spec["errnos"]
@@ -56,7 +56,7 @@ class Decisions:
 
     def decide(self, name: str, call: Notification, args: dict[str, Any]) -> Answer:
         """args: as decoded; what cannot be read is not there."""
-        birth = self._alone and name in _BIRTHS
+        birth = self._grants and name in _BIRTHS
         if birth and self._may_be_born(name, call):
             return _COUNTED
         if name in self._telling and self._permits(name, call, args):

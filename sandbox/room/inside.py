@@ -41,6 +41,10 @@ class Inside:
         """One sentence when a limit is exceeded that no wall of this kind of room holds."""
         return None
 
+    def starved(self) -> str | None:
+        """One sentence when the kernel has killed somebody inside for want of memory."""
+        return None
+
     def shown(self, path: str) -> str:
         """A path as the room means it."""
         return path

@@ -183,6 +183,8 @@ class _Loop:
                 not self._inside.others() or time.monotonic() > self._grace
             ):
                 self._diversions.tick(final=True)
+                if (starved := self._inside.starved()) is not None:
+                    return "limit", starved
                 return _judge(self._ended)
 
     def _attend(self, descriptor: int, event: int) -> tuple[str, str] | None:

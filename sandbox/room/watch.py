@@ -66,7 +66,7 @@ class Watch:
             return f"memory limit: it used more than {self._limits['memory'] >> 20} MiB"
         if tasks > self._limits["processes"]:
             return f"process limit: it started more than {self._limits['processes']} tasks"
-        return excess
+        return excess or self._inside.starved()
 
     def grant_task(self) -> bool:
         """Whether there may be one task more, counted since the last look. A little above what `look`

@@ -61,6 +61,39 @@ def test_the_engine_is_asked_for_every_wall_and_gives_nothing_besides(
     assert controller.answer().result.status == "ok"
 
 
+@pytest.mark.parametrize("first", ["worker", "supervisor"])
+def test_whomever_the_kernel_kills_for_memory_it_is_a_limit(
+    own_controller: MakeController, first: str
+) -> None:
+    if first == "supervisor" and os.geteuid() != 0:
+        pytest.skip("only root may change whom the kernel takes first")
+    controller = own_controller()
+    each = rooms.LIMITS["memory"] * 3 // 4  # nothing that the watch minds
+    controller.start("hogs:populate", {"processes": 1, "each": each, "first": 3})
+    worker = rooms.sealed_worker(controller)
+    if first == "supervisor":
+        (supervisor,) = containers.first_processes(controller.process.pid)
+        for pid, score in ((worker, "0"), (supervisor, "1000")):  # the other way round than it is
+            Path(f"/proc/{pid}/oom_score_adj").write_text(score)
+    (container,) = containers.of(controller.process.pid)
+    less = each // 2
+    containers.engine().api.update_container(container, mem_limit=less, memswap_limit=less)
+    result = controller.answer().result
+    assert (result.status, result.value) == ("limit", None), (result.reason, result.output)
+    who = "killed a process" if first == "worker" else "ended the container"
+    assert result.reason.startswith(f"memory limit: the kernel {who}")
+    assert result.complete == (first == "worker")
+
+
+def test_memory_that_is_taken_as_fast_as_there_is_is_a_limit(
+    own_controller: MakeController,
+) -> None:
+    argument, limits = {"processes": 4, "each": 900 << 20}, {"memory": 128 << 20}
+    result = own_controller().run("hogs:populate", argument, limits=limits).result
+    assert result.status == "limit", (result.reason, result.output)
+    assert result.reason.startswith("memory limit: ")
+
+
 def test_nothing_is_left_after_the_next_command_when_controllers_are_killed_at_any_moment(
     own_controller: MakeController,
 ) -> None:

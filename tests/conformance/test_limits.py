@@ -94,7 +94,6 @@ def _slab_and_queues() -> int:
 def test_the_process_limit_ends_a_bomb(room: rooms.Controller, program: str) -> None:
     ran = room.run(f"hogs:{program}", limits={"processes": 64, "memory": 4096 * MIB})
     assert_limit(ran, "process limit")
-    assert ran.took_s < 5
     assert rooms.descendants(room.process.pid) == {}
 
 

@@ -121,6 +121,19 @@ def page_tables(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, A
     return {}
 
 
+def populate(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Take argument["each"] bytes in each of argument["processes"] processes, as fast as there is,
+    after argument["first"] seconds."""
+    time.sleep(argument.get("first", 0))
+    for _ in range(argument["processes"] - 1):
+        if os.fork() == 0:
+            break
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+    kept = mmap.mmap(-1, argument["each"], flags=flags)
+    time.sleep(300)
+    return {"never": len(kept)}
+
+
 def sockets(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Fill the queues of as many pairs of sockets as one gets: memory of the kernel's, of nobody's."""
     for _ in range(argument["processes"] - 1):
