@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections import Counter
+from typing import Any
 
 # One string as JSON spells it. One without an end runs to the end of the data: without that
 # alternative, the search would start again at each following quote (quadratic time).
@@ -91,6 +92,13 @@ def parse(
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
             raise Malformed(f"{where}: a string holds half of a surrogate pair") from None
+    return value
+
+
+def require_object(value: object, where: str) -> dict[str, Any]:
+    """The value, which must be an object. Raises Malformed."""
+    if not isinstance(value, dict):
+        raise Malformed(f"{where}: not a JSON object")
     return value
 
 

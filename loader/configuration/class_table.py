@@ -5,34 +5,29 @@ Zone: controller. The table is data: class_keys.json, made by `python -m safe_lo
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
+
+from safe_load.configuration import tables
 
 Kind = Literal["tokenizer", "image_processor", "video_processor", "feature_extractor", "processor"]
 
 
-@cache
 def _raw() -> dict[str, Any]:
-    whole = json.loads(
-        resources.files("safe_load.configuration").joinpath("class_keys.json").read_bytes()
-    )
-    assert isinstance(whole, dict)  # noqa: S101 - a file of ours
-    return whole
+    return tables.read("class_keys.json")
 
 
 @cache
 def common(kind: Kind) -> dict[str, str]:
     """The keys that every class of a kind takes, each with the kinds of its values."""
-    return _flat(_raw()[f"{kind} common"])
+    return tables.kinds(_raw()[f"{kind} common"])
 
 
 @cache
 def keys(kind: Kind, name: str) -> dict[str, str] | None:
     """The keys that a class takes, the common ones included. None for a name that is no such class."""
     groups = _raw()[f"{kind} classes"].get(known(kind, name))
-    return None if groups is None else common(kind) | _flat(groups)
+    return None if groups is None else common(kind) | tables.kinds(groups)
 
 
 @cache
@@ -40,7 +35,7 @@ def any_keys(kind: Kind) -> dict[str, str]:
     """What any class of a kind takes, for a file that does not say which class reads it."""
     merged = dict(common(kind))
     for groups in _raw()[f"{kind} classes"].values():
-        for key, letters in _flat(groups).items():
+        for key, letters in tables.kinds(groups).items():
             merged[key] = "".join(sorted({*merged.get(key, ""), *letters}))
     return merged
 
@@ -63,10 +58,6 @@ def vocabulary_files() -> frozenset[str]:
 def needs_sentencepiece(tokenizer: str) -> bool:
     """Whether a tokenizer reads a sentencepiece model each time, and so has no tokenizer.json."""
     return tokenizer.removesuffix("Fast") in _raw()["backends"]["SentencePieceBackend"].split()
-
-
-def _flat(groups: dict[str, str]) -> dict[str, str]:
-    return {key: kind for kind, keys in groups.items() for key in keys.split()}
 
 
 def version() -> str:

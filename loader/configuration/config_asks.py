@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 import reprlib
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
+from safe_load.configuration import tables
 from safe_load.json_strict import shown
 
 if TYPE_CHECKING:
@@ -46,15 +45,9 @@ class Ask:
     finding: Literal["SL503", "SL504", "SL603"] = "SL503"
 
 
-@cache
 def steering() -> dict[str, Any]:
-    """config_steering.toml."""
-    text = (
-        resources.files("safe_load.configuration")
-        .joinpath("config_steering.toml")
-        .read_text("utf-8")
-    )
-    return tomllib.loads(text)
+    """What asks for something besides data."""
+    return tables.read("config_steering.toml")
 
 
 @cache

@@ -10,10 +10,10 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from safe_load.configuration import config_asks
+from safe_load.configuration.tables import kinds, read
 from safe_load.json_strict import shown
 
 if TYPE_CHECKING:
@@ -68,13 +68,7 @@ def render(config: dict[str, Any] | list[Any]) -> bytes:
 @cache
 def table() -> dict[str, Any]:
     """config_keys.json with keys mapped to kinds; a class has the common and generation keys too."""
-    raw = json.loads(
-        resources.files("safe_load.configuration").joinpath("config_keys.json").read_bytes()
-    )
-
-    def kinds(groups: dict[str, str]) -> dict[str, str]:
-        return {key: kind for kind, keys in groups.items() for key in keys.split()}
-
+    raw = read("config_keys.json")
     generation = kinds(raw["generation"])
     common = generation | kinds(raw["common"])
     return {

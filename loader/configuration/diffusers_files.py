@@ -7,16 +7,14 @@ of that name in the folder; so a part is of diffusers or transformers, and of a 
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
-from safe_load.configuration import class_table, config_asks
+from safe_load.configuration import class_table, config_asks, tables
 from safe_load.configuration.config_asks import Ask
 from safe_load.configuration.config_writer import Rewritten, Writer, render
-from safe_load.json_strict import Malformed, parse, shown
+from safe_load.json_strict import Malformed, parse, require_object, shown
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -128,14 +126,11 @@ def part(name: str, data: bytes, at: str) -> Rewritten:
 @cache
 def _table() -> dict[str, Any]:
     """diffusers_keys.json, its lists of words as sets."""
-    raw = json.loads(
-        resources.files("safe_load.configuration").joinpath("diffusers_keys.json").read_bytes()
-    )
     return {
         key: {name: frozenset(words.split()) for name, words in value.items()}
         if isinstance(value, dict)
         else value
-        for key, value in raw.items()
+        for key, value in tables.read("diffusers_keys.json").items()
     }
 
 
@@ -154,9 +149,7 @@ def _object(data: bytes, where: str) -> dict[str, Any]:
     value = parse(
         data, where=where, max_bytes=4 << 20, max_items=100_000, allow_nonfinite=True
     )  # schedulers clip at -Infinity
-    if not isinstance(value, dict):
-        raise Malformed(f"{where}: not a JSON object")
-    return value
+    return require_object(value, where)
 
 
 def _head(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from safe_load.configuration import config_asks
 from safe_load.configuration.config_asks import Ask
 from safe_load.configuration.config_writer import Dropped, Writer, keys_of_type, render, table
-from safe_load.json_strict import Malformed, parse, shown
+from safe_load.json_strict import Malformed, parse, require_object, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,9 +83,7 @@ def _read(files: Mapping[str, bytes], at: str, name: str) -> dict[str, Any]:
     value = parse(
         files[name], where=f"{at}{name}", max_bytes=8 << 20, max_items=500_000, allow_nonfinite=True
     )
-    if not isinstance(value, dict):
-        raise Malformed(f"{at}{name}: not a JSON object")
-    return value
+    return require_object(value, f"{at}{name}")
 
 
 def _chosen(files: Mapping[str, bytes], at: str, result: Reemitted) -> tuple[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safe_load.configuration import class_table, config_asks
 from safe_load.configuration.chat_templates import rewritten
 from safe_load.configuration.config_writer import Rewritten, Writer, render
-from safe_load.json_strict import Malformed, parse, shown
+from safe_load.json_strict import Malformed, parse, require_object, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,8 +47,7 @@ def reemit(files: Mapping[str, bytes], at: str) -> Rewritten:
                 data, where=f"{at}{name}", max_bytes=16 << 20, max_items=1_000_000,
                 max_string=1 << 20, allow_nonfinite=True,
             )  # fmt: skip
-            if not isinstance(value, dict):
-                raise Malformed(f"{at}{name}: not a JSON object")
+            value = require_object(value, f"{at}{name}")
         except Malformed as error:
             out.notes.append(f"{at}{name} was not exported: {error}")
             continue

@@ -7,15 +7,12 @@ modules.json names, so either every module is known, or the file is not exported
 from __future__ import annotations
 
 import re
-import tomllib
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from safe_load.configuration import config_asks
+from safe_load.configuration import config_asks, tables
 from safe_load.configuration.config_asks import Ask
 from safe_load.configuration.config_writer import Rewritten, Writer, harmless, render
-from safe_load.json_strict import Malformed, parse, shown
+from safe_load.json_strict import Malformed, parse, require_object, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +64,7 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
                 section = (
                     "config_sentence_transformers" if name == SETTINGS else "sentence_bert_config"
                 )
-                kept = writer.config(value, _keys(_schema()[section]), f"{name}: ")
+                kept = writer.config(value, tables.kinds(_schema()[section]), f"{name}: ")
                 if name == SETTINGS:
                     kept |= _texts(value)
                 out.files[name] = render(kept)
@@ -77,7 +74,7 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
         try:
             value = _object(data, path)
             out.asks += config_asks.find(value, path)
-            keys = _keys(_schema()["modules"][name])
+            keys = tables.kinds(_schema()["modules"][name])
             named = value.pop("activation_function", None)
             kept = writer.config(value, keys, f"{path}: ")
             if _is_activation(named):
@@ -91,25 +88,12 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
     return out
 
 
-@cache
 def _schema() -> dict[str, Any]:
-    text = (
-        resources.files("safe_load.configuration")
-        .joinpath("sentence_schema.toml")
-        .read_text("utf-8")
-    )
-    return tomllib.loads(text)
-
-
-def _keys(groups: dict[str, str]) -> dict[str, str]:
-    return {key: kind for kind, keys in groups.items() for key in keys.split()}
+    return tables.read("sentence_schema.toml")
 
 
 def _object(data: bytes, where: str) -> dict[str, Any]:
-    value = parse(data, where=where, max_bytes=4 << 20, max_items=100_000)
-    if not isinstance(value, dict):
-        raise Malformed(f"{where}: not a JSON object")
-    return value
+    return require_object(parse(data, where=where, max_bytes=4 << 20, max_items=100_000), where)
 
 
 def _rows(data: bytes) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from safe_load.configuration import class_table, config_asks, tokenizer_json
 from safe_load.configuration.chat_templates import rewritten
 from safe_load.configuration.config_writer import Rewritten, Writer, render
-from safe_load.json_strict import Malformed, parse, shown
+from safe_load.json_strict import Malformed, parse, require_object, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -90,9 +90,7 @@ def _object(files: Mapping[str, bytes], name: str, at: str) -> dict[str, Any]:
         files[name], where=f"{at}{name}", max_bytes=32 << 20, max_string=4 << 20,
         max_items=2_000_000, allow_nonfinite=True,
     )  # fmt: skip
-    if not isinstance(value, dict):
-        raise Malformed(f"{at}{name}: not a JSON object")
-    return value
+    return require_object(value, f"{at}{name}")
 
 
 class _Tokenizer:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import tomllib
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from safe_load.configuration import tables
 from safe_load.configuration.patterns import danger
 from safe_load.json_strict import Malformed, parse, shown
 
@@ -53,14 +51,8 @@ def reemit(data: bytes, where: str, drop: Callable[[str, str], None]) -> bytes:
     return msgspec.json.encode(kept) + b"\n"
 
 
-@cache
 def _schema() -> dict[str, dict[str, dict[str, str]]]:
-    text = (
-        resources.files("safe_load.configuration")
-        .joinpath("tokenizer_schema.toml")
-        .read_text("utf-8")
-    )
-    return tomllib.loads(text)
+    return tables.read("tokenizer_schema.toml")
 
 
 class _Writer:
