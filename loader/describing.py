@@ -14,7 +14,7 @@ from safe_load.report import FileInfo
 if TYPE_CHECKING:
     from safe_load.inside import Detonated, Extracted
     from safe_load.inventory import Inventory
-    from safe_load.rooms import Opened
+    from safe_load.opened import Opened
 
 _MOST_NAMES = 5
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safe_load import sandbox
 from safe_load.decoys import Decoys
@@ -357,19 +357,3 @@ def _egress(event: Event) -> Egress | None:
     data = event.args.get("data") or (event.args.get("message") or {}).get("data") or ""
     protocol = "tcp" if event.syscall == "connect" and port != _RESOLVER_PORT else "udp"
     return Egress(event.t, protocol, address, port, None, str(data), len(str(data)))
-
-
-def as_event(raw: Any, started: float) -> Event:
-    """A room's event as the report has it."""
-    return Event(
-        t=round(max(0.0, raw.t - started), 6),
-        stage=raw.stage,
-        pid=raw.pid,
-        ppid=raw.ppid,
-        comm=raw.comm,
-        syscall=raw.syscall,
-        args=raw.args,
-        decision=raw.decision,
-        errno=raw.errno,
-        count=raw.count,
-    )

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from safe_load.compare import Difference
     from safe_load.inside import Detonated, Extracted
     from safe_load.inventory import Inventory
+    from safe_load.opened import Opened
     from safe_load.profiles import Profile
-    from safe_load.rooms import Opened
     from safe_load.sandbox.backends.interface import Backend
 
 Watcher = Callable[[Progress], None]
