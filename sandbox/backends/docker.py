@@ -35,7 +35,7 @@ from safe_load.sandbox.room import contained, launch, root
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from safe_load.profiles import Profile
+    from safe_load.profiles import Limits, Profile
     from safe_load.sandbox.backends.docker_stream import Stream
     from safe_load.sandbox.backends.gvisor import Witness
 
@@ -94,8 +94,10 @@ class DockerBackend(Backend):
                 signals=self.kind != "gvisor",
                 births=self.kind != "gvisor",
             )
-            user = _user(job)
-            with _writable(job, user), ExitStack() as stack:
+            user = (0, 0) if engine.is_rootless else _user(job)
+            # The root of a rootless engine's containers is the caller already.
+            lent = nullcontext() if engine.is_rootless else _writable(job, user)
+            with lent, ExitStack() as stack:
                 container = self._create(engine, image, job, user)
                 attached = _Attached(engine, container)
                 stack.callback(attached.end)
@@ -108,7 +110,7 @@ class DockerBackend(Backend):
                 if self._stops == stops:
                     self._converse(stream, image, job, policy, heard, user)
                 if heard.walls:
-                    heard.walls["cgroup-memory"] = self._memory_wall(engine)
+                    self._tell_limits(engine, heard)
             if witness is not None and heard.walls:
                 witness.end()
                 witness.testify(heard, self.profile, job.name)
@@ -146,6 +148,8 @@ class DockerBackend(Backend):
         with self._preparing:
             if self._prepared is None:
                 engine = Engine()
+                if engine.is_podman:
+                    self.kind = "podman"
                 name, registered = engine.runtime(self.runtime)
                 if gvisor.is_gvisor(registered):
                     gvisor.require_fit(name, registered, self.profile)
@@ -162,6 +166,10 @@ class DockerBackend(Backend):
             return self.profile.limits.processes * 8 + 1024
         return self.profile.limits.processes + _TASKS
 
+    def _memory(self) -> int:
+        """How much of it a container may have."""
+        return self.profile.limits.memory + self.profile.limits.scratch + _SLACK
+
     def _create(self, engine: Engine, image: Image, job: Job, user: tuple[int, int]) -> Container:
         limits = self.profile.limits
         binds = [(str(bind.source), bind.target, "ro") for bind in job.files]
@@ -171,9 +179,7 @@ class DockerBackend(Backend):
             for number, descriptor in enumerate(job.outputs)
         ]
         folder = f"{image.site}/safe_load/sandbox"
-        memory = limits.memory + limits.scratch + _SLACK
-        owner = f"uid={user[0]},gid={user[1]}"
-        inert = "rw,nosuid,nodev,noexec"
+        memory = self._memory()
         return engine.create(
             image,
             [
@@ -198,19 +204,15 @@ class DockerBackend(Backend):
             cgroupns="private",
             read_only=True,
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges", f"seccomp={container_filter(self.profile)}"],
+            seccomp=container_filter(self.profile),
             pids_limit=self._tasks(),
             mem_limit=memory,
             memswap_limit=memory,
-            ulimits=[{"Name": "core", "Soft": 0, "Hard": 0}],
             log_config={"Type": "none"},
             dns=[root.NAMESERVER],
             dns_opt=["timeout:1", "attempts:1"],
             sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},
-            tmpfs={
-                root.SCRATCH: f"{inert},size={limits.scratch},nr_inodes={limits.scratch_files},mode=1777",
-                root.HOME: f"{inert},size={_HOME_BYTES},nr_inodes={_HOME_FILES},mode=0700,{owner}",
-            },
+            tmpfs=_tmpfs(limits, user, engine.is_podman),
             mounts=[
                 {"Type": "bind", "Source": source, "Target": target, "ReadOnly": mode == "ro"}
                 for source, target, mode in binds
@@ -236,6 +238,11 @@ class DockerBackend(Backend):
             "routed": False,
             "site": image.site,
             "outer": launch.inodes(),
+            "ordered": {
+                "tmpfs": {root.SCRATCH: self.profile.limits.scratch, root.HOME: _HOME_BYTES},
+                "memory": self._memory(),
+                "tasks": self._tasks(),
+            },
             "folders": folders_of(job),
             "files": [(bind.target, bind.identity) for bind in job.files],
             "outputs": [_identity(os.fstat(descriptor)) for descriptor in job.outputs],
@@ -244,14 +251,18 @@ class DockerBackend(Backend):
             spec |= gvisor.adapt(spec) | {"outputs": gvisor.brand(job.outputs)}
         stream.say(json.dumps(spec).encode() + b"\n")
         docker_stream.listen(stream, heard, self.profile, self.patience_s)
-        if heard.walls and user[0] == 0:
+        if heard.walls and user[0] == 0:  # not weaker where it is root of a user namespace
             heard.walls.setdefault("user-namespace", Wall("user-namespace", "weaker", _ROOT))
 
-    def _memory_wall(self, engine: Engine) -> Wall:
-        if not engine.bounds_memory():
-            return Wall("cgroup-memory", "weaker", "the engine limits nothing; the watch does")
-        bound = f"{self.profile.limits.memory >> 20} MiB, and what the supervisor needs"
-        return Wall("cgroup-memory", "standing", bound)
+    def _tell_limits(self, engine: Engine, heard: Heard) -> None:
+        """Those that the supervisor did not see to stand: in gVisor it sees none, as they are the
+        sentry's."""
+        for name, told in (("cgroup-memory", "MemoryLimit"), ("cgroup-tasks", "PidsLimit")):
+            if self.kind == "gvisor" and engine.bounds(told):
+                heard.walls[name] = Wall(name, "standing", "of gVisor as a whole")
+            elif name not in heard.walls:
+                detail = "the engine sets no limit that can be seen; the watch holds it"
+                heard.walls[name] = Wall(name, "weaker", detail)
 
 
 class _Attached:
@@ -279,6 +290,20 @@ class _Attached:
         if self._stream is not None:
             self._stream.close()
         self._engine.remove(self._container)
+
+
+def _tmpfs(limits: Limits, user: tuple[int, int], podman: bool) -> dict[str, str]:
+    """Where to mount one, and how. Podman takes no owner and no number of files, which the watch counts;
+    it makes some folders writable that shall not be."""
+    inert = "rw,nosuid,nodev,noexec"
+    scratch, home = f"{inert},size={limits.scratch}", f"{inert},size={_HOME_BYTES}"
+    if podman:
+        closed = dict.fromkeys(("/run", "/var/tmp"), "ro,nosuid,nodev,noexec,size=4k")  # noqa: S108
+        return {root.SCRATCH: f"{scratch},mode=1777", root.HOME: f"{home},mode=0777", **closed}
+    return {
+        root.SCRATCH: f"{scratch},nr_inodes={limits.scratch_files},mode=1777",
+        root.HOME: f"{home},nr_inodes={_HOME_FILES},mode=0700,uid={user[0]},gid={user[1]}",
+    }
 
 
 def _user(job: Job) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import tempfile
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
@@ -75,8 +76,11 @@ class Engine:
         self._local = threading.local()
         self._clients: list[APIClient] = []
         with self._explained("the engine is not reachable"), closing(self._client(None)) as client:
-            found: str = client.version()["ApiVersion"]
+            told = client.version()
+        found: str = told["ApiVersion"]
         self._version = found
+        parts = told.get("Components") or ()
+        self.is_podman = any(part.get("Name") == "Podman Engine" for part in parts)
         if tuple(map(int, found.split("."))) < _OLDEST:
             wanted = ".".join(map(str, _OLDEST))
             raise EngineError(
@@ -135,11 +139,21 @@ class Engine:
             )
         return Image(name, found["Id"], labels[LABEL_PYTHON], labels[LABEL_SITE])
 
+    @functools.cached_property
+    def _info(self) -> dict[str, Any]:
+        with self._explained("the engine does not tell what it can do"):
+            told: dict[str, Any] = self.api.info()
+        return told
+
+    @property
+    def is_rootless(self) -> bool:
+        """Whether it is an ordinary user's: root of its containers is that user outside."""
+        told = self._info.get("SecurityOptions") or ()
+        return self._info.get("Rootless") is True or any("name=rootless" in each for each in told)
+
     def runtimes(self) -> tuple[str, dict[str, dict[str, Any]]]:
         """The name of the engine's default runtime, and how each that it knows is registered."""
-        with self._explained("the engine does not tell what it can do"):
-            found = self.api.info()
-        return str(found.get("DefaultRuntime") or "runc"), found.get("Runtimes") or {}
+        return str(self._info.get("DefaultRuntime") or "runc"), self._info.get("Runtimes") or {}
 
     def runtime(self, name: str | None) -> tuple[str, dict[str, Any]]:
         """The runtime of that name, or the engine's default one: its name, and how it is registered."""
@@ -152,17 +166,23 @@ class Engine:
             )
         return name, known[name]
 
-    def bounds_memory(self) -> bool:
-        """Whether a container's limit of memory is kept: an engine that may make no control group, as
-        a rootless one often, drops it and says so only in a warning."""
-        with self._explained("the engine does not tell what it can do"):
-            return self.api.info().get("MemoryLimit") is True
+    def bounds(self, what: str) -> bool:
+        """Whether it says that it keeps a limit: "MemoryLimit", "PidsLimit"."""
+        return self._info.get(what) is True
 
     def create(
-        self, image: Image, command: list[str], user: str, labels: dict[str, str], **host: Any
+        self,
+        image: Image,
+        command: list[str],
+        user: str,
+        labels: dict[str, str],
+        *,
+        seccomp: str,
+        **host: Any,
     ) -> Container:
         """A container that does not run yet. host: as docker.types.HostConfig."""
-        with self._explained("the engine refuses the container"):
+        with self._explained("the engine refuses the container"), self._handed(seccomp) as handed:
+            security = ["no-new-privileges", f"seccomp={handed}"]
             made = self.api.create_container(
                 image.identity,
                 entrypoint=command[:1],
@@ -172,11 +192,22 @@ class Engine:
                 hostname="localhost",
                 working_dir="/",
                 stdin_open=True,
-                host_config=self.api.create_host_config(**host),
+                host_config=self.api.create_host_config(security_opt=security, **host),
                 healthcheck={"test": ["NONE"]},
                 use_config_proxy=False,  # ~/.docker/config.json may hold a proxy's password
             )
         return Container(made["Id"])
+
+    @contextmanager
+    def _handed(self, seccomp: str) -> Iterator[str]:
+        """A seccomp profile as the engine takes it: Docker the text, Podman the path of a file."""
+        if not self.is_podman:
+            yield seccomp
+            return
+        with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="safe-load-") as file:
+            file.write(seccomp)
+            file.flush()
+            yield file.name
 
     def attach(self, container: Container) -> Any:
         """The socket that carries standard input, output and error (docker attach)."""

@@ -18,6 +18,7 @@ _OLD_NUMBERS = {
         "capset": 126,
         "process_vm_writev": 311,
         "ptrace": 101,
+        "inotify_init1": 294,
     },
     "aarch64": {
         "pivot_root": 41,
@@ -25,6 +26,7 @@ _OLD_NUMBERS = {
         "capset": 91,
         "process_vm_writev": 271,
         "ptrace": 117,
+        "inotify_init1": 26,
     },
 }
 _NUMBERS = {

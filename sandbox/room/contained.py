@@ -15,11 +15,15 @@ import os
 import stat
 import sys
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safe_load.sandbox.room import launch, root, supervisor
+from safe_load.sandbox.kernel import process
+from safe_load.sandbox.room import launch, ordered, root, supervisor
 from safe_load.sandbox.room.inside import Inside
 from safe_load.sandbox.room.recorder import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MODULES = "/runtime/modules"
 OUTPUTS = "/outputs"
@@ -49,6 +53,7 @@ def main(_argument: int) -> int:
     if not line.endswith(b"\n"):  # the controller died before it had said everything
         return 1
     spec: dict[str, Any] = json.loads(line)
+    process.limit("CORE", 0)
     channel = Channel(os.dup(1))
     drain, output = os.pipe()
     try:
@@ -61,13 +66,14 @@ def main(_argument: int) -> int:
     spec |= _places(spec)
     if spec["kernel"] == "linux":
         launch.tell_namespaces(channel.wall, spec["outer"], "")
+        ordered.tell_limits(channel.wall, spec)
     else:  # what the host's namespaces keep apart, a whole kernel keeps apart
         for name in spec["outer"].keys() - {"user-namespace", "pid-namespace"}:
             channel.wall(name, stands=True, detail="gVisor's kernel is this container's own")
     identity = supervisor.Identity(
         separated=False, outer_pid_namespace=spec["outer"]["pid-namespace"], kept=()
     )
-    inside = Contained() if spec["kernel"] == "linux" else None
+    inside = Contained(spec["limits"]) if spec["kernel"] == "linux" else None
     return supervisor.main(spec, channel, identity, partial(_take_over, spec, channel), inside)
 
 
@@ -76,8 +82,17 @@ class Contained(Inside):
     before they are dead (mm/oom_kill.c); what the watch does not count ends so, or what grows
     faster than it looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: dict[str, Any]) -> None:
         self._before = _kills() or 0
+        self._most: int = limits["scratch_files"]
+
+    def excess(self, others: Iterable[int]) -> str | None:
+        """As of Inside. Not every engine can be told how many files a tmpfs may hold."""
+        del others
+        _, files, free = ordered.file_system(root.SCRATCH)
+        if files - free > self._most:
+            return f"disk limit: its scratch folder holds more than {self._most} files"
+        return None
 
     def starved(self) -> str | None:
         """As of Inside. The count cannot be changed from inside."""
@@ -131,7 +146,8 @@ def _take_over(spec: dict[str, Any], channel: Channel) -> None:
     """See that the container is the one that was ordered, and plant what lies in it. Raises OSError."""
     if os.geteuid() != spec["container_user"]:
         raise OSError(errno.EPERM, f"the container runs as user {os.geteuid()}")
-    if "ro" not in _mounted()["/"]:
+    ordered.require(spec)
+    if "ro" not in ordered.mounted()["/"][1]:
         raise OSError(errno.EPERM, "the container's root can be written to")
     if not os.access(root.SCRATCH, os.W_OK):
         raise OSError(errno.EACCES, f"the container's {root.SCRATCH} cannot be written to")
@@ -162,17 +178,12 @@ def _require_same(status: os.stat_result, path: str, identity: list[int] | None)
         raise OSError(errno.ESTALE, f"{path} is not the file that it was a moment ago")
 
 
-def _mounted() -> dict[str, list[str]]:
-    """Where something is mounted, and the options of what lies on top (proc_pid_mountinfo(5))."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        fields = [line.split(" ") for line in file]
-    return {each[4]: each[5].split(",") for each in fields}
-
-
 def _writable() -> list[str]:
     """What is mounted so that this user can write to it."""
     return [
-        path for path, options in _mounted().items() if "rw" in options and os.access(path, os.W_OK)
+        path
+        for path, (_, options) in ordered.mounted().items()
+        if "rw" in options and os.access(path, os.W_OK)
     ]
 
 

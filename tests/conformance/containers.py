@@ -19,7 +19,9 @@ from safe_load.version import version
 
 #: The image that the tests use; the default is the one that `make image` makes.
 IMAGE = os.environ.get("SAFE_LOAD_IMAGE") or f"safe-load:{version()}"
-SOCKET = Path("/var/run/docker.sock")
+#: The engine's; the controllers of the tests are told of it.
+HOST = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+SOCKET = Path(HOST.removeprefix("unix://"))
 
 
 @cache
@@ -35,6 +37,14 @@ def missing() -> str | None:
 @cache
 def engine() -> Engine:
     return Engine()
+
+
+def weaker() -> set[str]:
+    """The walls that this engine cannot build."""
+    limits = {"cgroup-memory", "cgroup-tasks"}
+    walls = limits if engine().is_rootless else {"user-namespace"}
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    return walls | ({"cgroup-namespace"} if engine().is_podman and not unified else set())
 
 
 def group() -> int:

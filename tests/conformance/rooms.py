@@ -95,6 +95,7 @@ class Controller:
             env={
                 "SAFE_LOAD_TEST_SECRET": SECRET,
                 "SAFE_LOAD_TEST_IMAGE": containers.IMAGE,
+                "DOCKER_HOST": containers.HOST,
                 "PATH": os.defpath,
                 "PYTHONDONTWRITEBYTECODE": "1",
                 **self.environment,

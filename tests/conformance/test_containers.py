@@ -45,7 +45,6 @@ def test_the_engine_is_asked_for_every_wall_and_gives_nothing_besides(
         "IpcMode": "none", "PidMode": "", "UTSMode": "", "CgroupnsMode": "private",
         "ReadonlyRootfs": True, "AutoRemove": True, "Binds": None, "VolumesFrom": None,
         "PidsLimit": rooms.LIMITS["processes"] + 32, "Memory": memory, "MemorySwap": memory,
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
     }  # fmt: skip
     assert {name: host[name] for name in expected} == expected
     assert not host["Devices"]
