@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: Who the container's processes are when the controller is root; an ordinary user is himself.
 _NOBODY = 65532
 _ROOT = "the container's user is root, without any capability: only root may read the model's files"
-_HOME_BYTES, _HOME_FILES = 1 << 20, 128
+_HOME_FILES = 128
 #: Memory of the supervisor and of the kernel on its behalf, above what the watch grants the job.
 _SLACK = 1 << 30
 _TASKS = 32
@@ -239,7 +239,10 @@ class DockerBackend(Backend):
             "site": image.site,
             "outer": launch.inodes(),
             "ordered": {
-                "tmpfs": {root.SCRATCH: self.profile.limits.scratch, root.HOME: _HOME_BYTES},
+                "tmpfs": {
+                    root.SCRATCH: self.profile.limits.scratch,
+                    root.HOME: contained.HOME_BYTES,
+                },
                 "memory": self._memory(),
                 "tasks": self._tasks(),
             },
@@ -296,7 +299,7 @@ def _tmpfs(limits: Limits, user: tuple[int, int], podman: bool) -> dict[str, str
     """Where to mount one, and how. Podman takes no owner and no number of files, which the watch counts;
     it makes some folders writable that shall not be."""
     inert = "rw,nosuid,nodev,noexec"
-    scratch, home = f"{inert},size={limits.scratch}", f"{inert},size={_HOME_BYTES}"
+    scratch, home = f"{inert},size={limits.scratch}", f"{inert},size={contained.HOME_BYTES}"
     if podman:
         closed = dict.fromkeys(("/run", "/var/tmp"), "ro,nosuid,nodev,noexec,size=4k")  # noqa: S108
         return {root.SCRATCH: f"{scratch},mode=1777", root.HOME: f"{home},mode=0777", **closed}

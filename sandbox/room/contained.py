@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 from functools import partial
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from safe_load.sandbox.kernel import process
 from safe_load.sandbox.room import launch, ordered, root, supervisor
-from safe_load.sandbox.room.inside import Inside
+from safe_load.sandbox.room.inside import PROC, Inside
 from safe_load.sandbox.room.recorder import Channel
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MODULES = "/runtime/modules"
 OUTPUTS = "/outputs"
+#: What the home folder of a container may hold.
+HOME_BYTES = 1 << 20
 #: Where anybody may write in every container, and what was ordered. Landlock leaves the worker the
 #: scratch folder of it.
 _WRITABLE = (
@@ -39,6 +42,8 @@ _WRITABLE = (
 )
 #: Where a control group tells whom the kernel has killed: of version 2, and of version 1.
 _OOM_COUNTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+#: Of gVisor's /proc/meminfo: what is no file's, its file systems in memory among it; and those.
+_WHOLE = re.compile(rb"^(AnonPages|Shmem):\s+(\d+) kB", re.MULTILINE)
 _CPU = "/sys/devices/system/cpu"
 #: What a cell may read besides, here where /etc and /usr are the image's and the engine's own.
 _COMMON = (
@@ -73,7 +78,8 @@ def main(_argument: int) -> int:
     identity = supervisor.Identity(
         separated=False, outer_pid_namespace=spec["outer"]["pid-namespace"], kept=()
     )
-    inside = Contained(spec["limits"]) if spec["kernel"] == "linux" else None
+    limits = spec["limits"]
+    inside = Contained(limits) if spec["kernel"] == "linux" else InGvisor(limits["scratch"])
     return supervisor.main(spec, channel, identity, partial(_take_over, spec, channel), inside)
 
 
@@ -99,6 +105,20 @@ class Contained(Inside):
         if (_kills() or 0) > self._before:
             return "memory limit: the kernel killed a process, as the container had no memory left"
         return None
+
+
+class InGvisor(Inside):
+    """A room in gVisor's kernel, which tells little of a process, and of itself the whole. scratch: what
+    its file systems in memory may hold."""
+
+    def __init__(self, scratch: int) -> None:
+        self._scratch = scratch + HOME_BYTES
+
+    def held(self) -> int:
+        """As of Inside: also what is no process's that could be looked at."""
+        with open(f"{PROC}/meminfo", "rb") as file:
+            found = {name: int(size) << 10 for name, size in _WHOLE.findall(file.read(4096))}
+        return found[b"AnonPages"] - min(found[b"Shmem"], self._scratch)
 
 
 def _kills() -> int | None:

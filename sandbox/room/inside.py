@@ -37,6 +37,10 @@ class Inside:
             return 0
         return int(found[1]) if found else 0
 
+    def held(self) -> int:
+        """Bytes of memory that everything inside holds, where the kernel counts that as a whole."""
+        return 0
+
     def excess(self, others: Iterable[int]) -> str | None:  # noqa: ARG002 - as above
         """One sentence when a limit is exceeded that no wall of this kind of room holds."""
         return None

@@ -99,7 +99,7 @@ class Watch:
         limit = self._limits["memory"]
         if limit < memory <= limit * _CLOSE and len(pages) <= _FEW:
             memory = kernel + sum(self._shared_out(pid, size) for pid, size in pages.items())
-        return memory, tasks
+        return max(memory, self._inside.held()), tasks
 
     def _shared_out(self, pid: int, size: int) -> int:
         """The process's share of its pages: those that a fork has in common count once for all.

@@ -24,7 +24,7 @@ def assert_limit(ran: rooms.Ran, word: str) -> None:
 def test_the_time_limit_ends_everything_inside(room: rooms.Controller, program: str) -> None:
     ran = room.run(f"hogs:{program}", limits={"timeout": 0.5})
     assert_limit(ran, "time limit")
-    assert ran.took_s < (4 if room.backend in rooms.IN_CONTAINERS else 1.5)  # which start first
+    assert ran.took_s < (10 if room.backend in rooms.IN_CONTAINERS else 1.5)  # which start first
     assert rooms.descendants(room.process.pid) == {}
 
 
@@ -80,7 +80,9 @@ def test_the_queues_of_sockets_are_bounded_together(room: rooms.Controller) -> N
     while not room.has_answered(0.02):
         most = max(most, _slab_and_queues() - before)
     assert_limit(room.answer(), "memory limit")
-    assert most < 1024 * MIB, f"{most >> 20} MiB of the kernel's memory that no limit counted"
+    # In gVisor its kernel holds them, and the container's bound is what the job may have and 1 GiB.
+    bound = (2048 if room.backend == "gvisor" else 1024) * MIB
+    assert most < bound, f"{most >> 20} MiB of the kernel's memory that no limit counted"
 
 
 def _slab_and_queues() -> int:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may look at
 EXPECTED = json.loads((rooms.HERE / "posture.json").read_text())["sentry"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def room() -> rooms.Controller:
     if reason := containers.missing():
         pytest.skip(reason)
@@ -56,4 +56,31 @@ def test_gvisors_kernel_has_no_rights_a_filter_and_namespaces_of_its_own(
     assert [name for name in ours if ours[name] == theirs[name]] == []
     assert room.answer().result.status == "limit"
     assert not Path(f"/proc/{pid}").exists()
+    room.close()
+
+
+def test_memory_that_several_may_share_counts_as_memory(room: rooms.Controller) -> None:
+    ran = room.run("hogs:zeros", {"whole": 1 << 29}, limits={"memory": 1 << 28})
+    assert (ran.result.status, ran.result.value) == ("limit", None), ran.result.reason
+    assert ran.result.reason == "memory limit: it used more than 256 MiB"
+    room.close()
+
+
+def test_a_sentry_that_the_kernel_kills_for_memory_hit_a_limit(room: rooms.Controller) -> None:
+    room.start("hogs:populate", {"processes": 1, "each": 384 << 20, "first": 3})
+    sentry(room)
+    (container,) = containers.of(room.process.pid)
+    bound = next(
+        path
+        for place in (
+            "memory/docker/{}/memory.limit_in_bytes",
+            "system.slice/docker-{}.scope/memory.max",
+        )
+        if (path := Path("/sys/fs/cgroup", place.format(container))).exists()
+    )
+    bound.write_text(str(192 << 20))  # less than the watch minds
+    result = room.answer().result
+    assert (result.status, result.value) == ("limit", None), (result.reason, result.output)
+    assert result.reason.startswith("memory limit: the kernel ended the container")
+    assert not result.complete
     room.close()

@@ -83,6 +83,18 @@ def shared(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def zeros(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Map /dev/zero as memory that is shared, and let go of nothing, until argument["whole"] bytes."""
+    descriptor = os.open("/dev/zero", os.O_RDWR)
+    kept = []
+    for _ in range(0, argument["whole"], 16 * MIB):
+        kept.append(mmap.mmap(descriptor, 16 * MIB))
+        for at in range(0, 16 * MIB, 4096):
+            kept[-1][at] = 1
+    time.sleep(300)
+    return {}
+
+
 def mapped_scratch(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     """Map one large scratch file and touch all of it."""
     size = argument["each"]
