@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from safe_load import profiles
@@ -151,11 +151,13 @@ def open_model(
         return conversion.read(run(conversion_job(conversion))) if conversion else Converted()
 
     with ThreadPoolExecutor(4, thread_name_prefix="room") as together:
+        rooms: list[Future[Any]] = []
         try:
             hashing = together.submit(meanwhile.digests) if options.hash else None
-            extracting = together.submit(read)
-            detonating = together.submit(run, trusting)
-            converted = together.submit(convert).result()
+            rooms.append(extracting := together.submit(read))
+            rooms.append(detonating := together.submit(run, trusting))
+            rooms.append(converting := together.submit(convert))
+            converted = converting.result()
             extraction, late = extracting.result()
             detonation = detonating.result()
             digests: dict[str, str] = {}
@@ -166,8 +168,16 @@ def open_model(
             return Opened(extraction, detonation, digests, late, converted)
         except BaseException:
             meanwhile.end()
-            backend.stop()  # or leaving this block would wait for the rooms' time limits
+            stop_until_done(backend, rooms)
             raise
+
+
+def stop_until_done(backend: Backend, loads: Sequence[Future[Any]]) -> None:
+    """End the rooms of these loads, also of one that has not come to its room yet: nobody shall have
+    to wait for its time limit."""
+    while left := [load for load in loads if not load.done()]:
+        backend.stop()
+        wait(left, timeout=0.1)
 
 
 def extraction_job(stock: Inventory, staging: Staging | None) -> Job:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -111,9 +111,12 @@ class Session:
             return report
 
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="session") as pool:
+            running: list[Future[Report]] = []
             try:
-                yield from pool.map(one, loads)
+                running.extend(pool.submit(one, load) for load in loads)
+                for each in running:
+                    yield each.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                self._backend.stop()
+                rooms.stop_until_done(self._backend, running)
                 raise
