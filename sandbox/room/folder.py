@@ -18,8 +18,9 @@ from typing import Any
 from safe_load.sandbox.kernel import landlock
 from safe_load.sandbox.room import root
 
-_NAME = re.compile(r"safe-load-[0-9a-f]{16}")
-_YOUNG_S = 60.0  # a folder may be made, and its holder not yet have locked it
+_NAME = re.compile(r"safe-load-[0-9a-f]{16}(\.new)?")
+_NEW = ".new"  # what a folder's name ends with until its holder has locked it
+_YOUNG_S = 60.0
 #: Read besides what the job needs: by the dynamic loader, and by torch and numpy for the cores.
 _READABLE = ("/etc/ld.so.cache", "/sys/devices/system/cpu", "/dev/random", "/dev/urandom")
 #: Paths that the room has for itself, and the host too: the host's are shown below _HOST.
@@ -31,9 +32,10 @@ def make(place: str) -> tuple[str, int]:
     """A new private folder in `place`, and the descriptor that keeps it: whoever still has a copy of
     that is why `sweep` leaves the folder alone. Raises OSError."""
     path = f"{place}/safe-load-{os.urandom(8).hex()}"
-    os.mkdir(path, 0o700)
-    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.mkdir(path + _NEW, 0o700)
+    held = os.open(path + _NEW, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    os.rename(path + _NEW, path)
     return path, held
 
 
@@ -163,7 +165,8 @@ def _sweep_one(path: str) -> None:
     held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstat(held)
-        if found.st_uid == os.geteuid() and time.time() - found.st_mtime > _YOUNG_S:
+        young = path.endswith(_NEW) and time.time() - found.st_mtime < _YOUNG_S
+        if found.st_uid == os.geteuid() and not young:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remove(path)
     finally:
