@@ -58,7 +58,7 @@ def test_a_controller_that_is_killed_leaves_no_process(
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["obeys", "hangs"])
 def test_a_room_can_be_stopped_and_is_interrupted_then(room: rooms.Controller, hangs: bool) -> None:
-    after = 3.0 if room.backend in rooms.IN_CONTAINERS else 0.3  # when it is sure to have begun
+    after = 3.0 if room.backend in rooms.IN_CONTAINERS else 1.0  # when it is sure to have begun
     room.start("endings:daemon", {"wait": True}, stop_after=after)
     below = rooms.wait_for(room.process.pid, "supervisor", "worker")
     if hangs:
