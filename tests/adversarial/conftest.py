@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from tests import backends
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 #: "class/name" of every program: one file each, in a folder for each class.
 PROGRAMS = sorted(f"{path.parent.name}/{path.stem}" for path in HERE.glob("*/*.py"))
-#: Under which profile: alone.toml is strict where nobody may make namespaces (tier B).
-PROFILE = os.environ.get("TESTS_PROFILE", "strict")
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -52,19 +52,21 @@ def _listing(folder: Path) -> dict[str, str]:
     }
 
 
-def run(name: str, where: Path, profile: str = PROFILE) -> Ran:
+def run(name: str, where: Path) -> Ran:
     """Write the program's model into a folder, and scan it."""
-    from safe_load import pipeline
-    from safe_load.options import Options
-
     folder = where / "model"
     folder.mkdir(parents=True)
-    module = program(name)
-    source = module.make(folder)
-    before = _listing(where)
-    options = {"profile": profile, **getattr(module, "OPTIONS", {})}
-    report = pipeline.scan(str(source), Options(**options))
-    return Ran(module.EXPECT, report, folder, before == _listing(where))
+    return scan(name, folder, program(name).make(folder))
+
+
+def scan(name: str, folder: Path, source: Path, backend: str = "native") -> Ran:
+    """Scan what the program wrote into that folder."""
+    from safe_load import pipeline
+
+    before = _listing(folder.parent)
+    options = backends.options(backend, **getattr(program(name), "OPTIONS", {}))
+    report = pipeline.scan(str(source), options)
+    return Ran(program(name).EXPECT, report, folder, before == _listing(folder.parent))
 
 
 @pytest.fixture(scope="session")

@@ -52,13 +52,17 @@ def test_it_is_rejected_with_evidence_and_leaves_nothing_behind(
 
 def assert_rejected(ran: Ran) -> None:
     """The report holds the evidence that the program names, and nothing got out."""
+    assert ran.report.outcome == ran.expect.get("outcome", "rejected"), _told(ran.report)
+    assert not lacking(ran), _told(ran.report)
+    assert ran.untouched, "something was written outside of the room"
+
+
+def lacking(ran: Ran) -> dict[str, Any]:
+    """The evidence that the program names and the report does not hold."""
     expect = {key: _filled(item, ran) for key, item in ran.expect.items()}
-    assert ran.report.outcome == expect.get("outcome", "rejected"), _told(ran.report)
-    missing = {
+    return {
         key: item for key, item in expect.items() if not _EVIDENCE[key](ran.report, item, expect)
     }
-    assert not missing, _told(ran.report)
-    assert ran.untouched, "something was written outside of the room"
 
 
 def test_no_process_outlives_its_room(survivors: list[str]) -> None:

@@ -17,8 +17,8 @@ from safe_load.sandbox.backends.docker_engine import (
 )
 from safe_load.version import version
 
-#: The image that the tests use; the default is the one that `make image` makes.
-IMAGE = os.environ.get("SAFE_LOAD_IMAGE") or f"safe-load:{version()}"
+from tests.backends import IMAGE
+
 #: The engine's; the controllers of the tests are told of it.
 HOST = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 SOCKET = Path(HOST.removeprefix("unix://"))

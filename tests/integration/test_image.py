@@ -16,6 +16,8 @@ import pytest
 from safe_load.sandbox import code
 from safe_load.version import version
 
+from tests import backends
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     File = tuple[str, bool, int, list[str]]
 
 ROOT = Path(__file__).resolve().parents[2]
-TAG = os.environ.get("SAFE_LOAD_IMAGE") or f"safe-load:{version()}"
+TAG = backends.IMAGE
 #: Prints one line of JSON about everything that the image's file system holds.
 WALK = """
 import json, os, stat
@@ -321,6 +323,11 @@ def test_the_readmes_docker_line_clears_a_real_model_and_rejects_a_trapped_one(
     before, after = (load_file(folder / "model.safetensors") for folder in (source, cleared))
     assert before.keys() == after.keys()
     assert all(before[name].equal(after[name]) for name in before)
+    natively = ("load", "./downloaded-model", "-o", "./natively", "--backend", "native")
+    ours = {name: value for name, value in os.environ.items() if name != "SAFE_LOAD_IMAGE"}
+    done = run(sys.executable, "-m", "safe_load", *natively, cwd=tmp_path, env=ours)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert backends.digests(cleared) == backends.digests(tmp_path / "natively")
 
     trapped = line.replace(arguments, "load ./trap -o ./not-cleared")
     done = run("sh", "-c", trapped, cwd=tmp_path)

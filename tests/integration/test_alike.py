@@ -1,0 +1,65 @@
+"""The same file gets the same verdict, the same findings and the same exported bytes, whoever builds
+the room.
+
+What is compared, on which backends, and what they show otherwise by their nature: tests/backends.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from safe_load import pipeline
+
+from tests import backends
+from tests.adversarial.conftest import PROGRAMS, Ran, program, scan
+from tests.adversarial.test_hostile import assert_rejected, lacking
+from tests.integration.honest import architectures, checkpoints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: What writing a model warns of is none of a promise's.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+HONEST = checkpoints.CASES | architectures.CASES
+
+
+@pytest.mark.parametrize(("backend", "name"), backends.cases("hostile", PROGRAMS))
+def test_a_hostile_file_is_judged_alike(backend: str, name: str, tmp_path: Path) -> None:
+    _require(backend)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    source = program(name).make(folder)
+    native, other = scan(name, folder, source), scan(name, folder, source, backend)
+    assert_rejected(native)
+    backends.assert_walls(backend, other.report)
+    backends.assert_alike(backend, name, _told(other), _told(native))
+
+
+@pytest.mark.parametrize(("backend", "name"), backends.cases("honest", HONEST))
+def test_an_honest_file_is_exported_alike(backend: str, name: str, tmp_path: Path) -> None:
+    _require(backend)
+    (tmp_path / "source").mkdir()
+    source, _ = HONEST[name](tmp_path / "source")
+    found = {}
+    for each in ("native", backend):
+        report = pipeline.load(str(source), tmp_path / each, backends.options(each))
+        found[each] = backends.judgement(report, exported=backends.digests(tmp_path / each))
+    assert found["native"]["outcome"] == "ok"
+    assert found["native"]["exported"]
+    backends.assert_walls(backend, report)
+    backends.assert_alike(backend, name, found[backend], found["native"])
+
+
+def _told(ran: Ran) -> dict[str, Any]:
+    return backends.judgement(ran.report, untouched=ran.untouched, evidence=not lacking(ran))
+
+
+def _require(backend: str) -> None:
+    if reason := backends.missing(backend):
+        pytest.skip(reason)
