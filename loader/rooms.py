@@ -67,24 +67,31 @@ def backend_of(options: Options, profile: Profile, *, warm: bool = False) -> Bac
     if options.backend == "native" and (options.runtime or options.image):
         raise UsageError("--runtime and --image are for --backend docker")
     if options.backend == "docker" or options.runtime or options.image:
-        return _docker(options, profile)
+        return _docker(options, profile, warm=warm)
     if platform.system() != "Linux":
         if options.backend == "native":
             raise SandboxError("the native backend needs Linux: use --backend docker")
-        return _docker(options, profile)
+        return _docker(options, profile, warm=warm)
     if warm:
         from safe_load.sandbox.backends.warm import WarmBackend  # noqa: PLC0415
 
-        return WarmBackend(profile, _furniture())
+        return WarmBackend(profile, _furniture(borrowed=True))
     from safe_load.sandbox.backends.native import NativeBackend  # noqa: PLC0415
 
     return NativeBackend(profile)
 
 
-def _docker(options: Options, profile: Profile) -> Backend:
+def _docker(options: Options, profile: Profile, *, warm: bool) -> Backend:
+    image = options.image or default_image()
+    if warm:
+        from safe_load.sandbox.backends.docker_warm import WarmDockerBackend  # noqa: PLC0415
+
+        furniture = _furniture(borrowed=False)
+        return WarmDockerBackend(
+            profile, furniture, image=image, version=version(), runtime=options.runtime
+        )
     from safe_load.sandbox.backends.docker import DockerBackend  # noqa: PLC0415
 
-    image = options.image or default_image()
     return DockerBackend(profile, image=image, version=version(), runtime=options.runtime)
 
 
@@ -93,15 +100,19 @@ def default_image() -> str:
     return f"safe-load:{version()}"
 
 
-def _furniture() -> Furniture:
-    """What loads of every kind want imported, as far as it is installed."""
+def _furniture(*, borrowed: bool) -> Furniture:
+    """What loads of every kind want imported; borrowed: of this Python's packages, as far as they are
+    installed. An image has them all."""
     from safe_load.sandbox import runtime  # noqa: PLC0415
     from safe_load.sandbox.backends.warm import Furniture  # noqa: PLC0415
     from safe_load.worker.detonate import PRELOAD  # noqa: PLC0415
 
     everything = (*_NEEDED["weights"], *_NEEDED["model"])
-    depth = "weights" if set(_NEEDED["model"]) & set(runtime.find(everything).missing) else "model"
-    _require_installed(_NEEDED["weights"])
+    depth = "model"
+    if borrowed:
+        _require_installed(_NEEDED["weights"])
+        if set(_NEEDED["model"]) & set(runtime.find(everything).missing):
+            depth = "weights"
     needed = everything if depth == "model" else _NEEDED["weights"]
     entries = (_DETONATE, _CONVERT) if depth == "model" else (_DETONATE,)
     return Furniture(entries, PRELOAD[depth], (*needed, *_WELCOME), light=(_EXTRACT,))

@@ -14,7 +14,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safe_load.sandbox import runtime
 from safe_load.sandbox.backends import docker_stream, gvisor, hearing
@@ -76,7 +76,8 @@ class DockerBackend(Backend):
         self._version = version
         self._prepared: tuple[Engine, Image] | None = None
         self._preparing = threading.Lock()
-        self._running: set[_Attached] = set()
+        self._policies: dict[bool, Policy] = {}
+        self._running: set[Attached] = set()
         self._stops = 0
 
     def run(self, job: Job) -> RoomResult:
@@ -86,20 +87,13 @@ class DockerBackend(Backend):
         witness = None
         try:
             engine, image = self._prepare()
-            policy = compile_policy(
-                self.profile,
-                full=job.trace is not None,
-                stopped=self.stopped,
-                # gVisor's kernel lets a process kill its pid 1, and dies of too many tasks itself.
-                signals=self.kind != "gvisor",
-                births=self.kind != "gvisor",
-            )
-            user = (0, 0) if engine.is_rootless else _user(job)
+            policy = self._policy(full=job.trace is not None)
+            user = self._user(engine, job)
             # The root of a rootless engine's containers is the caller already.
             lent = nullcontext() if engine.is_rootless else _writable(job, user)
             with lent, ExitStack() as stack:
-                container = self._create(engine, image, job, user)
-                attached = _Attached(engine, container)
+                container = self._create(engine, image, user, job.name, "contained", _binds(job))
+                attached = Attached(engine, container)
                 stack.callback(attached.end)
                 self._running.add(attached)
                 stack.callback(self._running.discard, attached)
@@ -170,33 +164,43 @@ class DockerBackend(Backend):
         """How much of it a container may have."""
         return self.profile.limits.memory + self.profile.limits.scratch + _SLACK
 
-    def _create(self, engine: Engine, image: Image, job: Job, user: tuple[int, int]) -> Container:
+    def _user(self, engine: Engine, job: Job) -> tuple[int, int]:
+        """Who the container's processes are. Raises OSError."""
+        return (0, 0) if engine.is_rootless else _user(job)
+
+    def _policy(self, *, full: bool) -> Policy:
+        """The profile's compiled policy. Raises PolicyError."""
+        if full not in self._policies:
+            self._policies[full] = compile_policy(
+                self.profile,
+                full=full,
+                stopped=self.stopped,
+                # gVisor's kernel lets a process kill its pid 1, and dies of too many tasks itself.
+                signals=self.kind != "gvisor",
+                births=self.kind != "gvisor",
+            )
+        return self._policies[full]
+
+    def _create(
+        self,
+        engine: Engine,
+        image: Image,
+        user: tuple[int, int],
+        name: str,
+        entry: str,
+        binds: list[tuple[str, str, bool]],
+    ) -> Container:
+        """A container whose pid 1 is that module of safe_load.sandbox.room. binds: path on the host,
+        path inside, whether it may be written. Raises EngineError."""
         limits = self.profile.limits
-        binds = [(str(bind.source), bind.target, "ro") for bind in job.files]
-        binds += [(str(path), f"{runtime.MODULES}/{path.name}", "ro") for path in job.modules]
-        binds += [
-            (_path_of(descriptor), f"{contained.OUTPUTS}/{number}", "rw")
-            for number, descriptor in enumerate(job.outputs)
-        ]
         folder = f"{image.site}/safe_load/sandbox"
         memory = self._memory()
+        interpreter = [image.python, "-I", "-S", "-B", "-X", "utf8"]
         return engine.create(
             image,
-            [
-                image.python,
-                "-I",
-                "-S",
-                "-B",
-                "-X",
-                "utf8",
-                "-c",
-                BOOTSTRAP,
-                folder,
-                "contained",
-                "0",
-            ],
+            [*interpreter, "-c", BOOTSTRAP, folder, entry, "0"],
             f"{user[0]}:{user[1]}",
-            {LABEL_CONTROLLER: mark(), "safe-load.room": job.name},
+            {LABEL_CONTROLLER: mark(), "safe-load.room": name},
             runtime=self.runtime,
             auto_remove=True,
             network_mode="none",
@@ -214,26 +218,19 @@ class DockerBackend(Backend):
             sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},
             tmpfs=_tmpfs(limits, user, engine.is_podman),
             mounts=[
-                {"Type": "bind", "Source": source, "Target": target, "ReadOnly": mode == "ro"}
-                for source, target, mode in binds
+                {"Type": "bind", "Source": source, "Target": target, "ReadOnly": not writable}
+                for source, target, writable in binds
             ],
         )
 
-    def _converse(
-        self,
-        stream: Stream,
-        image: Image,
-        job: Job,
-        policy: Policy,
-        heard: Heard,
-        user: tuple[int, int],
-    ) -> None:
-        """Say what the room shall do, hear it out."""
-        spec = {
+    def _specification(
+        self, image: Image, job: Job, policy: Policy, user: tuple[int, int]
+    ) -> dict[str, Any]:
+        """What a room in a container is told, but its files and descriptors. Raises OSError."""
+        return {
             **common(self.profile, policy, job),
             "walls": self.profile.demanded(self.kind),
             "own_user": False,
-            "signed": True,
             "container_user": user[0],
             "routed": False,
             "site": image.site,
@@ -247,6 +244,21 @@ class DockerBackend(Backend):
                 "tasks": self._tasks(),
             },
             "folders": folders_of(job),
+        }
+
+    def _converse(
+        self,
+        stream: Stream,
+        image: Image,
+        job: Job,
+        policy: Policy,
+        heard: Heard,
+        user: tuple[int, int],
+    ) -> None:
+        """Say what the room shall do, hear it out."""
+        spec = {
+            **self._specification(image, job, policy, user),
+            "signed": True,
             "files": [(bind.target, bind.identity) for bind in job.files],
             "outputs": [_identity(os.fstat(descriptor)) for descriptor in job.outputs],
         }
@@ -254,6 +266,9 @@ class DockerBackend(Backend):
             spec |= gvisor.adapt(spec) | {"outputs": gvisor.brand(job.outputs)}
         stream.say(json.dumps(spec).encode() + b"\n")
         docker_stream.listen(stream, heard, self.profile, self.patience_s)
+        self._tell_user(heard, user)
+
+    def _tell_user(self, heard: Heard, user: tuple[int, int]) -> None:
         if heard.walls and user[0] == 0:  # not weaker where it is root of a user namespace
             heard.walls.setdefault("user-namespace", Wall("user-namespace", "weaker", _ROOT))
 
@@ -268,7 +283,7 @@ class DockerBackend(Backend):
                 heard.walls[name] = Wall(name, "weaker", detail)
 
 
-class _Attached:
+class Attached:
     """A container and the line to it, which is its lifeline."""
 
     def __init__(self, engine: Engine, container: Container) -> None:
@@ -307,6 +322,21 @@ def _tmpfs(limits: Limits, user: tuple[int, int], podman: bool) -> dict[str, str
         root.SCRATCH: f"{scratch},nr_inodes={limits.scratch_files},mode=1777",
         root.HOME: f"{home},nr_inodes={_HOME_FILES},mode=0700,uid={user[0]},gid={user[1]}",
     }
+
+
+def _binds(job: Job) -> list[tuple[str, str, bool]]:
+    """What a job's own container shows. Raises OSError."""
+    binds = [(str(bind.source), bind.target, False) for bind in job.files]
+    binds += modules_shown(job.modules)
+    return binds + [
+        (_path_of(descriptor), f"{contained.OUTPUTS}/{number}", True)
+        for number, descriptor in enumerate(job.outputs)
+    ]
+
+
+def modules_shown(modules: tuple[Path, ...]) -> list[tuple[str, str, bool]]:
+    """Where a container shows a job's own modules."""
+    return [(str(path), f"{runtime.MODULES}/{path.name}", False) for path in modules]
 
 
 def _user(job: Job) -> tuple[int, int]:

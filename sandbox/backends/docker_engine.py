@@ -220,6 +220,11 @@ class Engine:
         with self._explained("the engine does not start the container"):
             self.api.start(container.identity)
 
+    def pid(self, container: Container) -> int:
+        """The number that its first process has on the engine's machine."""
+        with self._explained("the engine does not tell of the container"):
+            return int(self.api.inspect_container(container.identity)["State"]["Pid"])
+
     def remove(self, container: Container, *, force: bool = True) -> None:
         """Returns when it is gone, with everything in it. force: also if it runs."""
         errors = self._docker.errors

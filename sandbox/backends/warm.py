@@ -139,7 +139,7 @@ class WarmBackend(NativeBackend):
         """What was heard of one job in a warm room; None when the room had just ended for want of
         anything to do, and never began. Raises OSError when there is no room."""
         heard = Heard(trace=job.trace)
-        with hearing.opened() as pipes, _lifeline() as (theirs, ours):
+        with hearing.opened() as pipes, lifeline() as (theirs, ours):
             with self._lock:
                 if self._stops != stops:  # while others had the lock, perhaps to make a room
                     return heard
@@ -202,7 +202,7 @@ class _Room:
         self._line = line
         try:
             self._line.settimeout(_READY_S)
-            with _spec_file(base) as file:
+            with spec_file(base) as file:
                 socket.send_fds(self._line, [b"base"], [file])
             answer = self._line.recv(8192)
             said = json.loads(answer) if answer else {"error": "its processes died"}
@@ -234,7 +234,7 @@ class _Room:
     ) -> bool:
         """Have a job done. False when the room has just ended because nothing was to do."""
         far = pipes.far
-        with _spec_file(spec) as file:
+        with spec_file(spec) as file:
             descriptors = [file, far["events"], far["result"], far["output"], lifeline, *outputs]
             try:
                 socket.send_fds(self._line, [zygote], descriptors)
@@ -258,7 +258,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 @contextmanager
-def _lifeline() -> Iterator[tuple[int, IO[bytes]]]:
+def lifeline() -> Iterator[tuple[int, IO[bytes]]]:
     """The end of a pipe for a load to hold, and ours: when ours closes, the load dies."""
     theirs, ours = os.pipe()
     try:
@@ -269,7 +269,7 @@ def _lifeline() -> Iterator[tuple[int, IO[bytes]]]:
 
 
 @contextmanager
-def _spec_file(spec: dict[str, Any]) -> Iterator[int]:
+def spec_file(spec: dict[str, Any]) -> Iterator[int]:
     descriptor = os.memfd_create("safe-load-spec")
     try:
         with open(descriptor, "wb", closefd=False) as file:

@@ -16,7 +16,7 @@ import re
 import stat
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from safe_load.sandbox.kernel import process
 from safe_load.sandbox.room import launch, ordered, root, supervisor
@@ -69,7 +69,12 @@ def main(_argument: int) -> int:
         channel.send(kind="end", status="broken", reason=reason)
         return 1
     spec |= {"result": os.dup(2), "output": output, "drain": drain, "outputs": outputs}
-    spec |= _places(spec)
+    return supervise(spec, channel)
+
+
+def supervise(spec: dict[str, Any], channel: Channel) -> NoReturn:
+    """Be the supervisor of one job in this container."""
+    spec |= places(spec)
     if spec["kernel"] == "linux":
         launch.tell_namespaces(channel.wall, spec["outer"], "")
         ordered.tell_limits(channel.wall, spec)
@@ -81,7 +86,7 @@ def main(_argument: int) -> int:
     )
     limits = spec["limits"]
     inside = Contained(limits) if spec["kernel"] == "linux" else InGvisor(limits["scratch"])
-    return supervisor.main(spec, channel, identity, partial(_take_over, spec, channel), inside)
+    supervisor.main(spec, channel, identity, partial(_take_over, spec, channel), inside)
 
 
 class Contained(Inside):
@@ -148,7 +153,7 @@ def _open_output(number: int, meant: list[int] | str) -> int:
     return descriptor
 
 
-def _places(spec: dict[str, Any]) -> dict[str, Any]:
+def places(spec: dict[str, Any]) -> dict[str, Any]:
     """Where this image has what a job needs, and what of it the worker may read."""
     standard = os.path.dirname(os.__file__)
     site: str = spec["site"]

@@ -19,14 +19,16 @@ _SOCKETS = re.compile(rb"^sockets: used (\d+)")
 
 
 class Inside:
-    """The processes of the supervisor's own pid namespace, whose pid 1 it is."""
+    """The processes of the supervisor's own pid namespace. Its pid 1 is the supervisor, or, in a
+    container that waits, who has forked it."""
 
     #: Descriptors that become readable when the room must end, each with the reason.
     lifelines: Mapping[int, str] = MappingProxyType({})
 
     def others(self) -> list[int]:
-        """Every process of the room but the supervisor."""
-        return [int(name) for name in os.listdir(PROC) if name.isdecimal() and name != "1"]
+        """Every process of the room but the trusted ones."""
+        trusted = ("1", str(os.getpid()))
+        return [int(name) for name in os.listdir(PROC) if name.isdecimal() and name not in trusted]
 
     def sockets(self, others: Iterable[int]) -> int:  # noqa: ARG002 - the namespace is asked, not they
         """How many sockets there are inside, AF_UNIX ones included."""

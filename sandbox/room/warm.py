@@ -31,7 +31,7 @@ MOST_OUTPUTS = 200  # SCM_RIGHTS takes 253 descriptors at a time (unix(7))
 #: The orders, each for one zygote.
 LIGHT, HEAVY = b"light", b"heavy"
 IDLE = 75  # the exit code of a warm room that had nothing to do for long enough
-_READY = b'{"ready":true}'
+READY = b'{"ready":true}'
 _LIFELINE = 0  # the broker's own: its end means that the controller has let go, or is gone
 _STAGE = "/tmp"  # noqa: S108 - a mount point in the broker's own mount namespace
 
@@ -43,8 +43,8 @@ def main(control: int) -> int:
     been asked for long enough. Returns when every process of the warm room is dead."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     line = socket.socket(fileno=control)
-    _, (spec_file,) = _receive(line)
-    base = _read(spec_file)
+    _, (spec_file,) = receive(line)
+    base = read(spec_file)
     walls: _Walls = []
     try:
         identity = launch.enter_namespaces(
@@ -79,20 +79,20 @@ def _broker(line: socket.socket, zygotes: dict[bytes, socket.socket], idle_s: fl
     for zygote in zygotes.values():
         if _LIFELINE in select.select([zygote.fileno(), _LIFELINE], [], [])[0]:
             return 0  # let go while it was warming up
-        ready, _ = _receive(zygote)
-        if ready != _READY:
+        ready, _ = receive(zygote)
+        if ready != READY:
             line.send(ready)
             return 1
-    line.send(_READY)
+    line.send(READY)
     lifelines: set[int] = set()  # of the loads that still run
     while (reason := _wait(line, zygotes, lifelines, idle_s)) is None:
-        order, descriptors = _receive(line)
+        order, descriptors = receive(line)
         if not order:
             return 0
         named = dict(zip(DESCRIPTORS, descriptors, strict=False))
         lifelines.add(os.dup(named["lifeline"]))
         try:
-            spec = _read(os.dup(named["spec"]))
+            spec = read(os.dup(named["spec"]))
             descriptors.append(root.assemble(spec["files"], _STAGE))
         except OSError as error:
             channel = Channel(named["events"])
@@ -159,10 +159,10 @@ def _zygotes(
         else:
             for entry in base["entries"]:
                 cell.import_job({**base, "entry": entry})
-                _rehearse(entry)
+                rehearse(entry)
             memory.collapse()
-        _require_one_thread()
-        line.send(_READY)
+        require_one_thread()
+        line.send(READY)
         _serve(line, identity, walls)
     except BaseException as error:  # noqa: BLE001 - as above
         _complain(line, error)
@@ -173,7 +173,7 @@ def _complain(line: socket.socket, error: BaseException) -> NoReturn:
     os._exit(1)
 
 
-def _rehearse(entry: str) -> None:
+def rehearse(entry: str) -> None:
     """Let the job's module do once what every job of it does, so that what is made on first use is
     there: a module may have a `rehearse()`. No file of a model is near."""
     module = importlib.import_module(entry.partition(":")[0])
@@ -182,7 +182,7 @@ def _rehearse(entry: str) -> None:
         cell.settle()
 
 
-def _require_one_thread() -> None:
+def require_one_thread() -> None:
     """A thread would hold locks that no fork releases, and no other pid namespace could be made."""
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
@@ -212,7 +212,7 @@ def _serve(line: socket.socket, identity: supervisor.Identity, walls: _Walls) ->
             os.close(events)
         if line.fileno() not in ready:
             continue
-        order, descriptors = _receive(line)
+        order, descriptors = receive(line)
         if not order:
             os._exit(0)
         events = descriptors[DESCRIPTORS.index("events")]
@@ -245,7 +245,7 @@ def _load(descriptors: list[int], identity: supervisor.Identity, walls: _Walls) 
     outputs, model = descriptors[len(DESCRIPTORS) : -1], descriptors[-1]
     channel = Channel(named["events"])
     try:
-        spec = _read(named["spec"])
+        spec = read(named["spec"])
         spec |= {"result": named["result"], "output": named["output"], "outputs": outputs}
         before = launch.inodes()
         namespaces.unshare(
@@ -272,7 +272,7 @@ def _tell_fresh(channel: Channel, name: str, stands: bool, detail: str) -> None:
         channel.wall(name, stands, detail)
 
 
-def _read(descriptor: int) -> dict[str, Any]:
+def read(descriptor: int) -> dict[str, Any]:
     """The specification in a file, which is closed."""
     with os.fdopen(descriptor, "rb") as file:
         file.seek(0)
@@ -280,7 +280,7 @@ def _read(descriptor: int) -> dict[str, Any]:
         return spec
 
 
-def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
+def receive(line: socket.socket) -> tuple[bytes, list[int]]:
     data, descriptors, _, _ = socket.recv_fds(line, 4096, 253)
     return data, descriptors
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _KEPT = 1 << 16  # bytes of each output that the tests get to see
 _MODULES = tuple(sorted((Path(__file__).parent / "programs").glob("*.py")))
 _ENTRY = "anything:run"
+_kept: dict[str, Any] = {}
 
 
 def main(folders: list[str]) -> None:
@@ -39,6 +40,8 @@ def main(folders: list[str]) -> None:
         answer = _run(msgspec.json.decode(line))
         answers.write(msgspec.json.encode(answer) + b"\n")
         answers.flush()
+    for backend in _kept.values():
+        backend.close()
 
 
 def _open_to_heirs() -> None:
@@ -51,15 +54,15 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     from safe_load import profiles
     from safe_load.sandbox.backends.interface import Bind, Job
 
-    profile = _adapt(profiles.load(_PROFILES.get(request["backend"], "strict")), request["profile"])
+    profile = profiles.load(_PROFILES.get(request["backend"], "strict"))
+    profile = _adapt(profile, dict(request["profile"]))
     job: dict[str, Any] = request["job"]
     with ExitStack() as stack:
         # With names: a container is told one.
         files = [
             stack.enter_context(tempfile.NamedTemporaryFile()) for _ in range(request["outputs"])
         ]
-        backend = _BACKENDS[request["backend"]](profile, **request["options"])
-        stack.callback(backend.close)
+        backend = _backend(request, profile, stack)
         stop_after = request["stop_after"]
         if stop_after is not None:
             timer = threading.Timer(stop_after, backend.stop)
@@ -78,6 +81,22 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
             )
         )
         return {"result": result, "outputs": [_look(file) for file in files]}
+
+
+def _backend(request: dict[str, Any], profile: Any, stack: ExitStack) -> Any:
+    """One for this job; or, where containers wait for jobs, the one of the job before if it was the
+    same."""
+    name = request["backend"]
+    key = repr((name, request["profile"], request["options"]))
+    if key not in _kept:
+        while _kept:
+            _kept.popitem()[1].close()
+        backend = _BACKENDS[name](profile, **request["options"])
+        if name != "docker-warm":
+            stack.callback(backend.close)
+            return backend
+        _kept[key] = backend
+    return _kept[key]
 
 
 def _look(file: IO[bytes]) -> dict[str, Any]:
@@ -135,6 +154,16 @@ def _docker(profile: Any, **options: Any) -> Any:
     return DockerBackend(profile, image=image, version=version(), **options)
 
 
+def _docker_warm(profile: Any, **options: Any) -> Any:
+    from safe_load.sandbox.backends.docker_warm import WarmDockerBackend
+    from safe_load.sandbox.backends.warm import Furniture
+    from safe_load.version import version
+
+    image = os.environ["SAFE_LOAD_TEST_IMAGE"]
+    furniture = Furniture((_ENTRY,), (), (), _MODULES)
+    return WarmDockerBackend(profile, furniture, image=image, version=version(), **options)
+
+
 def _gvisor(profile: Any, **options: Any) -> Any:
     return _docker(profile, runtime="runsc", **options)
 
@@ -147,10 +176,13 @@ _BACKENDS: dict[str, Callable[..., Any]] = {
     "warm": _warm,
     "traced": _traced,
     "docker": _docker,
+    "docker-warm": _docker_warm,
     "gvisor": _gvisor,
 }
 #: The profile of each, where it is not `strict`: where tier A is proven, nothing else shall pass for it.
-_PROFILES = dict.fromkeys(("native", "warm", "traced", "docker", "gvisor"), "strict-a")
+_PROFILES = dict.fromkeys(
+    ("native", "warm", "traced", "docker", "docker-warm", "gvisor"), "strict-a"
+)
 
 
 if __name__ == "__main__":

@@ -276,7 +276,7 @@ ANY = ("native", users()[-1])
 
 
 #: Backends whose rooms are containers, and the controllers that use them.
-IN_CONTAINERS = ("docker", "gvisor")
+IN_CONTAINERS = ("docker", "docker-warm", "gvisor")
 _with_containers: set[int] = set()
 
 #: The houses whose rooms have no namespaces, and why a promise is not theirs.

@@ -29,7 +29,9 @@ def test_the_worker_cannot_read_a_file_of_the_host(
         for path in ("/etc/os-release", "/etc/debian_version", "/usr/share")
         if os.path.exists(path)
     ]
-    if house[0] == "docker":  # /usr is the image's own; these are the engine's, after the host's
+    if house[0].startswith(
+        "docker"
+    ):  # /usr is the image's own; these are the engine's, after the host's
         host_only = ["/etc/debian_version", "/etc/hosts", "/etc/resolv.conf"]
     paths = [str(secret), __file__, sys.executable, "/usr/bin/env", "/bin/sh", *HOSTS, *host_only]
     ran = room.run("files:look", {"paths": paths})
@@ -156,7 +158,8 @@ def test_the_hosts_name_and_users_are_not_the_rooms(
     seen = room.run("kernel:look_around").value
     assert seen["name"][1] == "localhost"
     assert 0 not in seen["ids"]
-    assert seen["pid"] < 10
+    # Where a container waits for jobs, its processes are numbered on from one to the next.
+    assert seen["pid"] < (1000 if house[0] == "docker-warm" else 10)
 
 
 def test_what_is_planted_in_scratch_stays_inert(

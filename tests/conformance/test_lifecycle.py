@@ -16,9 +16,11 @@ MakeController = Callable[[], rooms.Controller]
 
 def test_after_a_run_no_process_and_no_mount_is_left(room: rooms.Controller) -> None:
     mounts = _mounts("self")
+    waits = room.backend == "docker-warm"  # it does, after a run that ended well
     for program in ("well", "raising"):
         room.run(f"endings:{program}")
-        assert rooms.descendants(room.process.pid) == {}
+        left = ["zygote"] if waits and program == "well" else []
+        assert list(rooms.descendants(room.process.pid).values()) == left
     assert _mounts("self") == mounts
     assert _mounts(str(room.process.pid)) == mounts
     if room.backend in rooms.IN_CONTAINERS:
@@ -36,7 +38,8 @@ def test_runs_leave_no_descriptor_open_in_the_controller(room: rooms.Controller)
     before = len(list(Path(f"/proc/{room.process.pid}/fd").iterdir()))
     for _ in range(3):
         room.run("endings:raising")
-    assert len(list(Path(f"/proc/{room.process.pid}/fd").iterdir())) == before
+    after = len(list(Path(f"/proc/{room.process.pid}/fd").iterdir()))
+    assert after <= before if room.backend == "docker-warm" else after == before
 
 
 @pytest.mark.parametrize("after", [0.0, 0.03, 0.06, 0.1, 0.3])

@@ -1,6 +1,6 @@
 """Reaching for files that are not the worker's."""
 
-# ruff: noqa: PTH101, PTH104, PTH108, PTH211
+# ruff: noqa: PTH101, PTH104, PTH108, PTH116, PTH211
 from __future__ import annotations
 
 import os
@@ -86,3 +86,7 @@ def restyle(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
         }
         met |= {f"{path} {name}": raw.attempt(way) for name, way in ways.items()}
     return met
+
+
+def size(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    return {"size": os.stat(argument["path"]).st_size}
