@@ -355,5 +355,6 @@ def _egress(event: Event) -> Egress | None:
         return None
     _, address, port = target
     data = event.args.get("data") or (event.args.get("message") or {}).get("data") or ""
-    protocol = "tcp" if event.syscall == "connect" and port != _RESOLVER_PORT else "udp"
+    connects = event.syscall == "connect" or "MSG_FASTOPEN" in event.args.get("flags", "")
+    protocol = "tcp" if connects and port != _RESOLVER_PORT else "udp"
     return Egress(event.t, protocol, address, port, None, str(data), len(str(data)))

@@ -206,6 +206,10 @@ def open_flag_names(value: int) -> str:
     return "|".join(names)
 
 
+def message_flags(_caller: Caller, args: tuple[int, ...], index: int) -> str:
+    return "|".join(flag.name for flag in socket.MsgFlag if flag.name and args[index] & flag)
+
+
 def how_flags(caller: Caller, args: tuple[int, ...], index: int) -> str:
     raw = caller.memory.read(args[index], 8)
     return open_flags(caller, (int.from_bytes(raw, "little"),), 0)
@@ -251,7 +255,12 @@ DECODERS: dict[str, dict[str, tuple[int, Decoder]]] = {
     "socketpair": {"family": (0, family), "type": (1, socket_type)},
     "connect": _ADDRESS,
     "bind": {"fd": (0, integer), "address": (1, address)},
-    "sendto": {"fd": (0, integer), "data": (1, data), "to": (4, address)},
+    "sendto": {
+        "fd": (0, integer),
+        "data": (1, data),
+        "flags": (3, message_flags),
+        "to": (4, address),
+    },
     "sendmsg": {"fd": (0, integer), "message": (1, message)},
     "sendmmsg": {"fd": (0, integer), "message": (1, messages), "count": (2, integer)},
     "listen": {"fd": (0, integer)},

@@ -105,6 +105,7 @@ def test_tcp_fast_open_is_no_way_past_connect(room: rooms.Controller) -> None:
     assert ran.value == {"sendto": "ENETUNREACH"}
     (event,) = ran.events("sendto")
     assert event.args["to"]["port"] == 5005
+    assert event.args["flags"] == "MSG_FASTOPEN"
 
 
 def test_a_service_cannot_be_offered(room: rooms.Controller) -> None:
