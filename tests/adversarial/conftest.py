@@ -1,12 +1,10 @@
-"""Runs every hostile program once, several at a time, before the tests look at what was recorded."""
+"""Runs a hostile program, and looks at what it left."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
 import importlib
-import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,7 @@ import pytest
 from tests import backends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from safe_load.report import Report
 
@@ -69,37 +67,16 @@ def scan(name: str, folder: Path, source: Path, backend: str = "native") -> Ran:
     return Ran(program(name).EXPECT, report, folder, before == _listing(folder.parent))
 
 
-@pytest.fixture(scope="session")
-def hostile(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    before: set[psutil.Process],
-) -> Iterator[dict[str, Future[Ran]]]:
-    """The programs that this session asks for, each with what will come of it."""
-    root = tmp_path_factory.mktemp("hostile")
-    parameters = (
-        item.callspec.params for item in request.session.items if hasattr(item, "callspec")
-    )
-    # Other tests have parameters of that name too, of whatever kind.
-    wanted = [each.get("name") for each in parameters]
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield {name: pool.submit(run, name, root / name) for name in PROGRAMS if name in wanted}
-
-
-@pytest.fixture(scope="session")
-def before() -> Iterator[set[psutil.Process]]:
-    """The processes below this one when the first program is about to run."""
-    # Whatever outlives its room becomes a child of this process.
+@pytest.fixture
+def orphans() -> Iterator[Callable[[], list[str]]]:
+    """orphans(): the processes that are below this one and were not when the test began."""
     kernel = ctypes.CDLL(None)
+    # Whatever outlives its room becomes a child of this process.
     assert kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    yield set(psutil.Process().children(recursive=True))
+    before = _below()
+    yield lambda: [f"{process.pid} {process.name()}" for process in _below() - before]
     kernel.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-@pytest.fixture(scope="session")
-def survivors(before: set[psutil.Process], hostile: dict[str, Future[Ran]]) -> list[str]:
-    """The processes that are left when every program has had its turn."""
-    for future in hostile.values():
-        future.exception()
-    left = set(psutil.Process().children(recursive=True)) - before
-    return [f"{process.pid} {process.name()}" for process in left]
+def _below() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))

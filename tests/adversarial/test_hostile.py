@@ -16,16 +16,15 @@ from safe_load import pipeline
 from safe_load.options import Options
 from safetensors.torch import load_file
 
-from tests.adversarial.conftest import PROGRAMS, Ran, program
+from tests.adversarial.conftest import PROGRAMS, Ran, program, run
 from tests.adversarial.craft import honest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
 
     from safe_load.report import Finding, Report
 
-#: Models are written by threads, and filters of warnings belong to the whole process.
+#: What writing a model warns of is none of a promise's.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 _KEYS = {
@@ -45,9 +44,10 @@ _KEYS = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_it_is_rejected_with_evidence_and_leaves_nothing_behind(
-    name: str, hostile: dict[str, Future[Ran]]
+    name: str, tmp_path: Path, orphans: Callable[[], list[str]]
 ) -> None:
-    assert_rejected(hostile[name].result())
+    assert_rejected(run(name, tmp_path))
+    assert orphans() == []
 
 
 def assert_rejected(ran: Ran) -> None:
@@ -63,10 +63,6 @@ def lacking(ran: Ran) -> dict[str, Any]:
     return {
         key: item for key, item in expect.items() if not _EVIDENCE[key](ran.report, item, expect)
     }
-
-
-def test_no_process_outlives_its_room(survivors: list[str]) -> None:
-    assert survivors == []
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -88,7 +88,8 @@ def user(house: tuple[str, str]) -> str:
 def room(house: tuple[str, str], _started: Started) -> rooms.Controller:
     """A controller that runs jobs, each in a fresh room: `room.run("module:function", {...})`."""
     controller = _started.get(house)
-    if controller is None or controller.process.poll() is not None:
+    # A test that failed may have left a job behind, whose answer the next would take for its own.
+    if controller is None or controller.is_busy or controller.process.poll() is not None:
         if controller is not None:
             controller.close()
         controller = _started[house] = rooms.controller(house)

@@ -64,7 +64,11 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
         ]
         backend = _backend(request, profile, stack)
         stop_after = request["stop_after"]
-        if stop_after is not None:
+        if stop_after == "told":  # by one more line
+            told = threading.Thread(target=lambda: sys.stdin.buffer.readline() and backend.stop())
+            stack.callback(told.join)
+            told.start()
+        elif stop_after is not None:
             timer = threading.Timer(stop_after, backend.stop)
             stack.callback(timer.join)
             stack.callback(timer.cancel)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import containers
 import msgspec
@@ -86,7 +86,7 @@ class Controller:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] = field(init=False)
     began: float = 0.0
-    _owes: bool = False
+    is_busy: bool = False  # with a job whose answer nobody has read
 
     def __post_init__(self) -> None:
         self.process = subprocess.Popen(
@@ -119,11 +119,10 @@ class Controller:
         files: dict[Path, str] | None = None,
         outputs: int = 0,
         output_limit: int = 0,
-        stop_after: float | None = None,
+        stop_after: float | Literal["told"] | None = None,
     ) -> None:
-        """Send a job. entry: "module:function" of a file in programs/."""
-        if self._owes:  # a test failed before it took the answer: it shall be nobody else's
-            self.answer()
+        """Send a job. entry: "module:function" of a file in programs/; stop_after: seconds, or
+        "told" where `stop` will be called."""
         job = {
             "entry": entry,
             "argument": argument or {},
@@ -139,11 +138,18 @@ class Controller:
             "outputs": outputs,
             "stop_after": stop_after,
         }
-        assert self.process.stdin is not None
         self.began = time.monotonic()
-        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.is_busy = True
+        self._say(json.dumps(request).encode())
+
+    def stop(self) -> None:
+        """Have the job stopped that was started with stop_after="told"."""
+        self._say(b"stop")
+
+    def _say(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
-        self._owes = True
 
     def has_answered(self, seconds: float) -> bool:
         """Whether the job has ended, waited for that long."""
@@ -157,9 +163,9 @@ class Controller:
             self.process.kill()
             pytest.fail("the controller did not answer: something inside held it up")
         line = self.process.stdout.readline()
-        self._owes = False
         took = time.monotonic() - self.began
         assert line, "the controller died"
+        self.is_busy = False
         said = msgspec.json.decode(line)
         return Ran(
             result=msgspec.convert(said["result"], RoomResult),

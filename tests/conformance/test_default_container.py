@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ import rooms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IMAGE = "safe-load-tests-empty:latest"
+_IMAGE = f"safe-load-tests-empty:{uuid.uuid4().hex}"  # other runs have their own
 _FOLDERS = ("tmp", "proc", "sys", "dev", "etc")
 
 

