@@ -27,7 +27,7 @@ demo: $(LINKED) $(VENV)/.encoder ## clear a real model, then a booby-trapped cop
 	@$(BIN)/python -m demo.run $(ARGS)
 
 test: $(LINKED) $(VENV)/.encoder ## run all tests (ARGS="-k landlock" passes options to pytest)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(LINKED) ## check style, types and the borders between the zones
 	$(BIN)/ruff check

@@ -1,21 +1,31 @@
-"""Where CI promises that a test runs, a skip is a failure.
+"""Where CI promises that a test runs, a skip is a failure; and tests run beside each other.
 
 With TESTS_MAY_NOT_SKIP set (as .ci/run does), every skip whose reason does not match
 MAY_BE_SKIPPED fails, also one of a whole file. Hypothesis then tries the same examples each time,
 without a deadline for each: what fails in CI must fail again on the desk.
+
+`make test` runs several tests at a time (pytest-xdist), so a test looks only at what is its own: its
+folders, its containers, its processes. One that cannot, because it looks at the whole machine or at
+a clock, is marked `alone`, and nothing else runs beside it. What takes long to prepare for several
+tests is prepared once where these are an `xdist_group`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import signal
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
 
 #: Reasons (regular expressions, matched from the start) for which a test may be skipped in CI too.
 MAY_BE_SKIPPED: tuple[str, ...] = (
@@ -30,6 +40,10 @@ MAY_BE_SKIPPED: tuple[str, ...] = (
 _FORBIDDEN = bool(os.environ.get("TESTS_MAY_NOT_SKIP"))
 if _FORBIDDEN:
     settings.load_profile("ci")  # one of hypothesis' own
+
+
+# What a shell starts in the background ignores Ctrl-C, and so does all that it starts in turn.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -59,3 +73,34 @@ def pytest_make_collect_report(
     report = yield
     _fail_if_skipped(report)
     return report
+
+
+#: What a worker of pytest's and the rooms of one test may take of the machine's memory.
+_WORKER_BYTES = 2 << 30
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many tests run at a time: one for each core, if there is memory for them."""
+    cores, memory = len(os.sched_getaffinity(0)), psutil.virtual_memory().available
+    return max(1, min(cores, memory // _WORKER_BYTES))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # so waiting is none of the test's own time
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
+    with _turn(item):
+        return (yield)
+
+
+@contextmanager
+def _turn(item: pytest.Item) -> Iterator[None]:
+    """Hold the others up while a test that is marked `alone` runs, or wait for one."""
+    if not hasattr(item.config, "workerinput"):
+        yield
+        return
+    folder: Path = item.config._tmp_path_factory.getbasetemp().parent  # one for all workers
+    with ExitStack() as door, (folder / "turn").open("w") as room:
+        # Whoever comes waits at the door until the one before is in: so nobody is passed for ever.
+        fcntl.flock(door.enter_context((folder / "door").open("w")), fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        door.close()
+        yield

@@ -115,6 +115,7 @@ def test_a_service_cannot_be_offered(room: rooms.Controller) -> None:
     assert event.args["address"]["port"] == 5006
 
 
+@pytest.mark.alone
 def test_sockets_that_drop_every_answer_do_not_hold_up_the_time_limit(
     room: rooms.Controller,
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_folder_too_deep_to_name_does_not_break_the_room(room: rooms.Controlle
     assert ran.value["met"] in ("ENOENT", "EACCES")
 
 
+@pytest.mark.alone
 def test_callers_that_are_killed_in_the_middle_do_not_hold_up_the_room(
     room: rooms.Controller,
 ) -> None:
@@ -85,6 +86,7 @@ def test_arguments_that_change_while_they_are_read_let_no_call_through(
         assert "sendmsg " not in met or room.backend == "native-b"
 
 
+@pytest.mark.alone
 def test_a_socket_that_is_swapped_while_it_is_connected_does_not_break_the_room(
     room: rooms.Controller,
 ) -> None:

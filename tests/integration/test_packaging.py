@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     Run = Callable[..., str]
 
+#: One worker builds and installs for all tests here.
+pytestmark = pytest.mark.xdist_group("packaging")
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"loader": "safe_load", "sandbox": "safe_load/sandbox", "profiles": "safe_load/profiles"}
 

@@ -128,6 +128,7 @@ def test_a_warm_room_exports_the_bytes_that_a_cold_one_does(
     verify(tmp_path / "warm")
 
 
+@pytest.mark.alone
 def test_files_that_only_root_may_read_are_opened_warm_too(session: Session, honest: Path) -> None:
     honest.chmod(0o600)
     session.report(honest)

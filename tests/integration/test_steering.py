@@ -26,7 +26,7 @@ from safe_load.options import Options
 
 from tests.integration.steering import folders
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("steering")]
 PROBE = Path(__file__).parent / "steering" / "probe.py"
 
 

@@ -336,6 +336,7 @@ def test_containers_that_multiply_tensors_are_a_bomb(
     assert extracted(saved(value))["status"] == "bomb"
 
 
+@pytest.mark.alone
 def test_containers_that_multiply_nothing_are_gone_through_once(extracted: Any) -> None:
     value: Any = "lol"
     for _ in range(90):
