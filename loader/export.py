@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from safe_load.copying import Run
 
 _MARK = ".safe-load-"
+_HIDDEN = re.compile(r"\..+" + re.escape(_MARK) + "[0-9a-f]{8}", re.DOTALL)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -69,7 +70,7 @@ class Staging:
         made: list[Path] = []
         try:
             _make_parents(target.parent, made)
-            sweep(target.parent, re.compile(re.escape(target.name)))
+            sweep(target.parent)
             space = os.statvfs(target.parent)
             if space.f_bavail * space.f_frsize < expected:
                 raise UsageError(
@@ -270,16 +271,10 @@ def _make_locked(target: Path) -> tuple[Path, int]:
             os.close(descriptor)
 
 
-def sweep(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove hidden folders in `folder` of earlier exports to targets of these names whose process is
-    dead."""
-    mark = re.compile(r"\.(.+)" + re.escape(_MARK) + "[0-9a-f]{8}", re.DOTALL)
+def sweep(folder: Path) -> None:
+    """Remove hidden folders in `folder` of earlier exports whose process is dead."""
     with os.scandir(folder) as entries:
-        found = [
-            Path(entry.path)
-            for entry in entries
-            if (match := mark.fullmatch(entry.name)) and names.fullmatch(match[1])
-        ]
+        found = [Path(entry.path) for entry in entries if _HIDDEN.fullmatch(entry.name)]
     for path in found:
         # It may vanish meanwhile, or be another user's: neither is ours to care for.
         with suppress(OSError):

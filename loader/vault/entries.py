@@ -243,7 +243,7 @@ class Vault:
         return removed
 
     def _sweep(self) -> None:
-        sweep(self._cleared, _KEY)
+        sweep(self._cleared)
         sweep_files(self._seals)
         there = {name for name in self._keys(self._cleared) if self._seal(name) is not None}
         for folder in (self._cleared, self._seals, self._locks):
