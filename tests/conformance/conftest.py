@@ -1,6 +1,6 @@
 """Fixtures of the conformance suite: one room for one promise, for every backend and kind of user.
 
-To prove another backend, add its name to BACKENDS and its factory to controller.py.
+docs/conformance.md says how a backend from elsewhere is proven.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ BACKENDS = {
 
 #: Backend -> test -> why that promise cannot be asked of it. A test is skipped for nothing else.
 UNPROMISED: dict[str, dict[str, str]] = json.loads((rooms.HERE / "unpromised.json").read_text())
+if rooms.THEIRS:
+    if rooms.LIKE not in BACKENDS:
+        raise pytest.UsageError(f"CONFORMANCE_LIKE must be one of {', '.join(BACKENDS)}")
+    theirs = Path(rooms.UNPROMISED).read_text() if rooms.UNPROMISED else "{}"
+    BACKENDS = {rooms.LIKE: BACKENDS[rooms.LIKE]}
+    UNPROMISED = {rooms.LIKE: UNPROMISED.get(rooms.LIKE, {}) | json.loads(theirs)}
 
 Started = dict[tuple[str, str], rooms.Controller]
 
@@ -45,7 +51,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if platform.system() != "Linux" or collection_path.name == "programs" else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if rooms.THEIRS:
+        others = [item for item in items if not _is_theirs(item)]
+        items[:] = [item for item in items if _is_theirs(item)]
+        config.hook.pytest_deselected(items=others)
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             backend, user = item.callspec.params.get("house", ("", ""))
@@ -54,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             reason = reasons.get(item.originalname) or reasons.get(f"{item.originalname}[{which}]")
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=f"no promise of {backend}: {reason}"))
+
+
+def _is_theirs(item: pytest.Item) -> bool:
+    """Whether a test asks for a promise of the backend that is to be proven."""
+    house = item.callspec.params.get("house", ("", "")) if hasattr(item, "callspec") else ("", "")
+    return bool(house[0] == rooms.LIKE)
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,13 @@ sys.exit(main())
 """
 
 
+#: A backend of somebody else's, "module:factory" or "file.py:factory", which the suite shall prove;
+#: which one of ours it takes the place of; and what it does not promise (docs/conformance.md).
+THEIRS = os.environ.get("CONFORMANCE_BACKEND")
+LIKE = os.environ.get("CONFORMANCE_LIKE", "native")
+UNPROMISED = os.environ.get("CONFORMANCE_UNPROMISED")
+
+
 @dataclass(frozen=True)
 class Ran:
     """How one job ended; outputs: (size, first bytes) of each output file."""
@@ -99,6 +106,7 @@ class Controller:
                 "DOCKER_HOST": containers.HOST,
                 "PATH": os.defpath,
                 "PYTHONDONTWRITEBYTECODE": "1",
+                **({"CONFORMANCE_BACKEND": THEIRS} if THEIRS else {}),
                 **self.environment,
             },
             cwd="/",
