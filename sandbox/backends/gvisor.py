@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import select
 import socket
 import threading
@@ -47,6 +48,8 @@ _TURN_S, _START_S, _END_S = 120.0, 10.0, 10.0
 _HANDSHAKE = 10_240
 _BRAND_BYTES = 16
 _WAITING = 8  # connections of containers that may be somebody else's
+#: A container that a controller is about to start.
+_NOTE = re.compile(r"[0-9a-f]{64}\.start")
 _CONTEXT = ["time", "thread_id", "group_id", "process_name"]
 #: Calls whose arguments the sentry tells. On their way out, when they tell of success too; those that
 #: the filter refuses on their way in, as one that succeeds may not come back.
@@ -160,11 +163,16 @@ class Witness:
     _found: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _abandoned: list[Path] = field(default_factory=list)
 
     @contextmanager
     def expect(self, container: str) -> Iterator[None]:
         """Listen while the block starts that container; from then on it is heard. Raises Unfit."""
         with _turn(self.folder) as listener:
+            # Nobody else starts one now: what is noted is of controllers that were killed, or failed.
+            self._abandoned = [path for path in self.folder.iterdir() if _NOTE.fullmatch(path.name)]
+            note = self.folder / f"{container}.start"
+            note.touch(0o660)
             self._thread = threading.Thread(
                 target=self._serve, args=(listener, container), name="trace", daemon=True
             )
@@ -173,6 +181,7 @@ class Witness:
                 yield
                 if not self._found.wait(_START_S):
                     raise Unfit("gVisor started the container and did not tell its trace")
+                note.unlink(missing_ok=True)
             except BaseException:
                 self._over.set()
                 self._thread.join()
@@ -186,6 +195,8 @@ class Witness:
                 self._trouble = self._trouble or "it did not end with the container"
                 self._over.set()
                 self._thread.join()
+        for note in self._abandoned:
+            _clear_away(note)
 
     def testify(self, heard: Heard, profile: Profile, stage: str) -> None:
         """Add to what the supervisor told, after `end`. A trace that is not whole, or that shows a
@@ -269,6 +280,24 @@ class Witness:
                 if not too_many:
                     self._points.append(point)
             self._lost = point.dropped - lost_before + self._overflow
+
+
+def _clear_away(note: Path) -> None:
+    """Remove what runsc leaves of a container whose start failed, as it does when nobody listens any
+    more: its control groups, which are empty. Root's they are, and stay noted until root comes by."""
+    identity = note.name.removesuffix(".start")
+    places = ("*/docker", "docker", "system.slice")
+    names = (identity, f"docker-{identity}.scope")
+    groups = [
+        group
+        for place in places
+        for name in names
+        for group in Path("/sys/fs/cgroup").glob(f"{place}/{name}")
+    ]
+    with suppress(OSError):
+        for group in groups:
+            group.rmdir()
+        note.unlink(missing_ok=True)
 
 
 @contextmanager

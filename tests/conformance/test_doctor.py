@@ -11,15 +11,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import containers
 import pytest
 import rooms
 from safe_load.sandbox.backends.native import NativeBackend
 from safe_load.sandbox.doctor import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 #: One that every user here can run.
@@ -215,3 +221,139 @@ def test_in_wsl_with_a_mirrored_network_the_doctor_names_the_setting_of_windows(
     said = doctor(*machine(wsl), *_LISTENED, shutil.which("env") or "")
     assert said.tier is None
     assert said.hint("native, tier B")[1] == "networkingMode=nat"
+
+
+def settings(**changed: str) -> dict[str, str]:
+    """The environment of a doctor that finds this machine's engine, and our image in it."""
+    kept = {name: os.environ[name] for name in ("DOCKER_HOST",) if name in os.environ}
+    return kept | {"SAFE_LOAD_IMAGE": containers.IMAGE} | changed
+
+
+@pytest.fixture
+def _engine() -> None:
+    if reason := containers.missing():
+        pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("_engine")
+def test_a_room_of_each_runtime_stands_gvisors_too() -> None:
+    said = doctor(user=rooms.users()[0], environment=settings())
+    assert {room["runtime"] for room in said.json["rooms"]} >= {None, "runc", "runsc"}
+    assert [room for room in said.json["rooms"] if not room["stands"]] == []
+    assert said.json["advice"] == []
+
+
+def test_no_engine_is_said_with_what_leads_to_one() -> None:
+    said = doctor()
+    assert (said.code, said.tier) == (0, "A")
+    assert not said.stands("docker")
+    assert said.hint("docker")[1] == "unset DOCKER_HOST"
+
+
+def test_a_missing_package_is_said_with_the_command_that_installs_it(shared_path: Path) -> None:
+    for folder in rooms._paths():
+        for entry in Path(folder).iterdir():
+            if entry.name != "docker":
+                (shared_path / entry.name).symlink_to(entry)
+    said = doctor(folders=[str(shared_path)])
+    assert not said.stands("docker")
+    assert said.hint("docker")[1].endswith("-m pip install 'safe-load[docker]'")
+
+
+@pytest.mark.usefixtures("_engine")
+def test_an_engine_that_lets_nobody_in_is_said_with_the_group_that_may() -> None:
+    if rooms.users() != ["root", "user"]:
+        pytest.skip("only root may look at gVisor's kernel, or be somebody without its groups")
+    said = doctor(user="user", environment=settings())
+    assert not said.stands("docker")
+    assert "usermod -aG docker" in said.hint("docker")[1]
+    inside = doctor(user="user", environment=settings(), group=containers.group())
+    assert inside.stands("docker", "A", "runc")
+
+
+@pytest.mark.usefixtures("_engine")
+def test_a_missing_image_and_one_of_other_code_are_said_with_the_command_that_makes_it() -> None:
+    name = f"safe-load-tests-doctor:{os.getpid()}"
+    said = doctor(user=rooms.users()[0], environment=settings(SAFE_LOAD_IMAGE=name))
+    assert said.hint("docker, runc")[1] == f"make image ARGS='--tag {name}'"
+    labels = containers.engine().api.inspect_image(containers.IMAGE)["Config"]["Labels"]
+    labels["safe-load.code"] = "0" * 64
+    changes = [
+        word
+        for key, value in labels.items()
+        if key.startswith("safe-load.")
+        for word in ("--change", f"LABEL {key}={value}")
+    ]
+    nothing = bytes(10240)  # the end of an archive
+    subprocess.run(["docker", "import", *changes, "-", name], input=nothing, check=True)
+    try:
+        said = doctor(user=rooms.users()[0], environment=settings(SAFE_LOAD_IMAGE=name))
+        assert "other code" in next(r["reason"] for r in said.json["rooms"] if r["runtime"])
+        assert said.hint("docker, runc")[1] == f"make image ARGS='--tag {name}'"
+    finally:
+        subprocess.run(
+            ["docker", "image", "rm", "--force", name], check=True, stdout=subprocess.DEVNULL
+        )
+
+
+@pytest.mark.usefixtures("_engine")
+def test_a_runtime_that_the_engine_does_not_know_is_said() -> None:
+    said = doctor(user=rooms.users()[0], environment=settings(SAFE_LOAD_RUNTIME="kata"))
+    assert not said.stands("docker", "A", "kata")
+    assert said.stands("docker", "A", "runc")
+    assert said.hint("docker, kata")[1] == "unset SAFE_LOAD_RUNTIME"
+
+
+@pytest.fixture
+def another_engine(tmp_path: Path) -> Iterator[Any]:
+    """Starts an engine of the test's own, in a network of its own, with these runtimes."""
+    if os.geteuid() != 0 or not shutil.which("dockerd"):
+        pytest.skip("only root may look at gVisor's kernel, or start an engine")
+    started: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryDirectory(prefix="dockerd-") as name:
+        folder = Path(name)
+
+        def start(runtimes: dict[str, Any]) -> str:
+            (folder / "daemon.json").write_text(json.dumps({"runtimes": runtimes}))
+            host = f"unix://{folder}/docker.sock"
+            options = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+            where = [f"--{option}={folder / value}" for option, value in options.items()]
+            own = ["unshare", "--net", "dockerd", "--config-file", str(folder / "daemon.json")]
+            off = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--host", host]
+            with (tmp_path / "log").open("wb") as log:
+                started.append(subprocess.Popen([*own, *where, *off], stdout=log, stderr=log))
+            deadline = time.monotonic() + 60
+            while subprocess.run(
+                ["docker", "-H", host, "info"], capture_output=True, check=False
+            ).returncode:
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()[-2000:]
+                time.sleep(0.2)
+            return host
+
+        yield start
+        for process in started:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.mark.timeout(180)
+def test_a_gvisor_that_is_registered_otherwise_or_not_at_all_is_said_with_what_registers_it(
+    another_engine: Any, tmp_path: Path
+) -> None:
+    stale = tmp_path / "stale.json"
+    stale.write_text("{}")
+    wrong = {
+        "runsc-plain": ["--platform=ptrace"],
+        "runsc-quiet": ["--network=none"],
+        "runsc-stale": ["--network=none", f"--pod-init-config={stale}"],
+    }
+    path = shutil.which("runsc") or "/usr/bin/runsc"
+    host = another_engine(
+        {name: {"path": path, "runtimeArgs": each} for name, each in wrong.items()}
+    )
+    said = doctor(user="root", environment={"DOCKER_HOST": host})
+    for name in wrong:
+        assert not said.stands("docker", "A", name)
+        text, command = said.hint(f"docker, {name}")
+        assert f"runsc install --runtime={name} -- --platform=ptrace --network=none" in command
+        assert "docs/backends.md" in text
