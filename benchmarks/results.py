@@ -46,6 +46,10 @@ CORES_4 = "many small models on 4 cores: models per second, against four times t
 RECORDER = "detonation with the standard recording, against denied calls only (tiny model)"
 RECORDER_REAL = "detonation with the standard recording, against denied calls only (encoder)"
 SECOND = "second load of the encoder, from the vault, against stock from_pretrained"
+WARM_DOCKER = "warm load of a tiny model with docker, against native"
+COLD_DOCKER = (
+    "cold load of a tiny model with docker, against `docker run` and the native one together"
+)
 WORKER = "memory of the extraction worker"
 HELP = "safe-load --help"
 
@@ -65,6 +69,8 @@ BOUNDS = (
     Bound(CORES_4, 0.8, least=True),
     Bound(RECORDER, 1.1),
     Bound(RECORDER_REAL, 1.1),
+    Bound(WARM_DOCKER, 3.0),
+    Bound(COLD_DOCKER, 1.0),
     Bound(WORKER, 100.0, "MB"),
     Bound(HELP, 150.0, "ms"),
 )

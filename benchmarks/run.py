@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import psutil
 from safe_load.profiles.units import parse_size
 
-from benchmarks import commands, growth, measure, peers, results, scaling, second, ways
+from benchmarks import commands, containers, growth, measure, peers, results, scaling, second, ways
 from benchmarks.commands import COLD_LOAD, COLD_SCAN, SAFE_LOAD, UNSAFE_MODEL, UNSAFE_SAVE
 from benchmarks.warm import Warm
 from benchmarks.ways import Table, side_by_side
@@ -245,6 +245,9 @@ PARTS: dict[str, Callable[[Bench, dict[str, float]], list[Table]]] = {
         second.encoder(bench.work, figures, 9 * bench.size.rounds or 5)
     ],
     "tiny": lambda bench, figures: [_tiny_model(bench, figures)],
+    "docker": lambda bench, figures: containers.backends(
+        bench.work, figures, 3 * bench.size.rounds
+    ),
     "recorder": lambda bench, figures: scaling.recorder(
         bench.work, figures, 7 * bench.size.rounds or 3
     ),
