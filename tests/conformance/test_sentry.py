@@ -67,7 +67,7 @@ def test_memory_that_several_may_share_counts_as_memory(room: rooms.Controller) 
 
 
 def test_a_sentry_that_the_kernel_kills_for_memory_hit_a_limit(room: rooms.Controller) -> None:
-    room.start("hogs:populate", {"processes": 1, "each": 384 << 20, "first": 3})
+    room.start("hogs:populate", {"processes": 1, "each": 384 << 20, "first": 8})
     sentry(room)
     (container,) = containers.of(room.process.pid)
     bound = next(
