@@ -27,6 +27,7 @@ from safe_load.sandbox.backends import gvisor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.alone
 _AT_ONCE = 4
 _GONE_S = 20.0
 _LOAD = "safe_load.load(sys.argv[1], sys.argv[2], **options)"
