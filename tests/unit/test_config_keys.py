@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from safe_load.configuration.model_config import reemit
 
+pytestmark = pytest.mark.anyone
+
 transformers = pytest.importorskip("transformers")
 
 TABLE = json.loads(

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safe_load.json_strict import Malformed, parse, split
 
+pytestmark = pytest.mark.anyone
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
     st.none()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from safe_load.configuration.config_asks import MAX_ASKS
 from safe_load.configuration.model_config import Malformed, Reemitted, reemit
 
+pytestmark = pytest.mark.anyone
+
 BERT: dict[str, Any] = {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 384}
 
 

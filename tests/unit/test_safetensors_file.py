@@ -17,6 +17,8 @@ from safe_load.safetensors_file import DTYPE_BITS, Header, Malformed, check
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.anyone
+
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 

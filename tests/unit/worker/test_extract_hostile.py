@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.anyone
+
 SYSTEM = b"cos\nsystem\n"
 ARGUMENT = b"S'touch /tmp/pwned'\n"
 
