@@ -46,7 +46,7 @@ _HOME_FILES = 128
 #: Memory of the supervisor and of the kernel on its behalf, above what the watch grants the job.
 _SLACK = 1 << 30
 _TASKS = 32
-_STARVED = "memory limit: the kernel ended the container, which had no memory left"
+STARVED = "memory limit: the kernel ended the container, which had no memory left"
 
 
 class DockerBackend(Backend):
@@ -112,7 +112,7 @@ class DockerBackend(Backend):
                     "kernel", "standing", "gVisor's, between the room and the host's"
                 )
             if (heard.end or heard.cause) is None and engine.starved(container):
-                heard.blame("limit", _STARVED)  # pid 1 could not tell, as it was killed too
+                heard.blame("limit", STARVED)  # pid 1 could not tell, as it was killed too
         except (EngineError, PolicyError, gvisor.Unfit, OSError) as error:
             heard.blame("broken", str(error))
         finally:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from safe_load.sandbox.backends import hearing
-from safe_load.sandbox.backends.docker import Attached, DockerBackend, modules_shown
+from safe_load.sandbox.backends.docker import STARVED, Attached, DockerBackend, modules_shown
 from safe_load.sandbox.backends.docker_engine import EngineError
 from safe_load.sandbox.backends.hearing import Heard
 from safe_load.sandbox.backends.interface import Job, RoomResult
@@ -160,6 +160,8 @@ class WarmDockerBackend(DockerBackend):
                 self._tell_user(heard, user)
                 if heard.walls:
                     self._tell_limits(engine, heard)
+                if (heard.end or heard.cause) is None and room.starved():
+                    heard.blame("limit", STARVED)
             result = self._conclude(heard, started, stops)
             if said == AGAIN and _is_harmless(result):
                 room.clear()
@@ -352,6 +354,10 @@ class _Room:
                 return said
             raise OSError("the waiting container is gone")
         return b""
+
+    def starved(self) -> bool:
+        """As of Engine. Raises EngineError."""
+        return self._engine.starved(self._container)
 
     def let_go(self) -> None:
         """It ends when it sees that."""

@@ -119,18 +119,18 @@ def test_whatever_a_worker_left_is_removed_however_deep(place: Path) -> None:
 
 
 def test_a_folder_that_nobody_holds_any_more_is_swept_away(place: Path) -> None:
-    abandoned, left = folder.make(str(place))
+    _, left = folder.make(str(place))
     in_use, held = folder.make(str(place))
-    young, closed = folder.make(str(place))
     os.close(left)
-    os.close(closed)
-    (place / "safe-load-mine").mkdir()
-    for path in (abandoned, in_use, str(place / "safe-load-mine")):
-        os.utime(path, (0, time.time() - 3600))
+    being_made, abandoned = (place / f"safe-load-{digit * 16}.new" for digit in "ab")
+    for path in (being_made, abandoned, place / "safe-load-mine"):
+        path.mkdir()
+    for each in (in_use, abandoned, place / "safe-load-mine"):
+        os.utime(each, (0, time.time() - 3600))
     folder.sweep(str(place))
     assert {entry.name for entry in place.iterdir()} == {
         Path(in_use).name,
-        Path(young).name,
+        being_made.name,
         "safe-load-mine",
     }
     os.close(held)
