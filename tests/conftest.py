@@ -12,6 +12,7 @@ tests is prepared once where these are an `xdist_group`.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import re
@@ -24,9 +25,10 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+_PR_SET_CHILD_SUBREAPER = 36
 #: Reasons (regular expressions, matched from the start) for which a test may be skipped in CI too.
 MAY_BE_SKIPPED: tuple[str, ...] = (
     "only root may capture packets on the host",
@@ -104,3 +106,18 @@ def _turn(item: pytest.Item) -> Iterator[None]:
         fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         door.close()
         yield
+
+
+@pytest.fixture
+def orphans() -> Iterator[Callable[[], list[str]]]:
+    """orphans(): the processes that are below this one and were not when the test began."""
+    kernel = ctypes.CDLL(None)
+    # Whatever outlives its room becomes a child of this process.
+    assert kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    before = _below()
+    yield lambda: [f"{process.pid} {process.name()}" for process in _below() - before]
+    kernel.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _below() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))

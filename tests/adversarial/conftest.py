@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-import pytest
-
 from tests import backends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from safe_load.report import Report
 
 HERE = Path(__file__).resolve().parent
 #: "class/name" of every program: one file each, in a folder for each class.
 PROGRAMS = sorted(f"{path.parent.name}/{path.stem}" for path in HERE.glob("*/*.py"))
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -65,18 +58,3 @@ def scan(name: str, folder: Path, source: Path, backend: str = "native") -> Ran:
     options = backends.options(backend, **getattr(program(name), "OPTIONS", {}))
     report = pipeline.scan(str(source), options)
     return Ran(program(name).EXPECT, report, folder, before == _listing(folder.parent))
-
-
-@pytest.fixture
-def orphans() -> Iterator[Callable[[], list[str]]]:
-    """orphans(): the processes that are below this one and were not when the test began."""
-    kernel = ctypes.CDLL(None)
-    # Whatever outlives its room becomes a child of this process.
-    assert kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    before = _below()
-    yield lambda: [f"{process.pid} {process.name()}" for process in _below() - before]
-    kernel.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-
-
-def _below() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))

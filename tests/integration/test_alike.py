@@ -21,6 +21,7 @@ from tests.adversarial.test_hostile import assert_rejected, lacking
 from tests.integration.honest import architectures, checkpoints
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: What writing a model warns of is none of a promise's.
@@ -30,7 +31,9 @@ HONEST = checkpoints.CASES | architectures.CASES
 
 
 @pytest.mark.parametrize(("backend", "name"), backends.cases("hostile", PROGRAMS))
-def test_a_hostile_file_is_judged_alike(backend: str, name: str, tmp_path: Path) -> None:
+def test_a_hostile_file_is_judged_alike(
+    backend: str, name: str, tmp_path: Path, orphans: Callable[[], list[str]]
+) -> None:
     _require(backend)
     folder = tmp_path / "model"
     folder.mkdir()
@@ -39,6 +42,7 @@ def test_a_hostile_file_is_judged_alike(backend: str, name: str, tmp_path: Path)
     assert_rejected(native)
     backends.assert_walls(backend, other.report)
     backends.assert_alike(backend, name, _told(other), _told(native))
+    assert orphans() == []
 
 
 @pytest.mark.parametrize(("backend", "name"), backends.cases("honest", HONEST))
