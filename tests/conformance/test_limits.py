@@ -33,7 +33,7 @@ def test_the_time_limit_ends_everything_inside(room: rooms.Controller, program: 
 def test_the_time_limit_holds_in_a_storm_of_recorded_calls(room: rooms.Controller) -> None:
     ran = room.run("hogs:storm", limits={"timeout": 0.5, "memory": 4096 * MIB, "events": 1000})
     assert_limit(ran, "time limit")
-    assert ran.took_s < 3.0
+    assert ran.took_s < (5.5 if room.backend in rooms.IN_CONTAINERS else 3.0)  # as above
     assert not ran.result.complete
     assert ran.result.dropped > 0
 
