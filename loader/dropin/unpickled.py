@@ -19,6 +19,7 @@ from safe_load import structure
 from safe_load.dropin.patches import Patch, everywhere
 from safe_load.errors import NotLoadable
 from safe_load.formats.escape import visible
+from safe_load.sandbox.room import folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,14 +91,14 @@ def _numpy_load(original: Callable[..., Any], scope: Scoped) -> Callable[..., An
 def _read(through: Scope, file: Any, function: str, map_location: Any = None) -> Any:
     """What the function would give for a path or a file object."""
     with _on_disk(file) as (path, name):
-        folder = through.clear(path)
-        nodes = structure.read(folder)
+        cleared = through.clear(path)
+        nodes = structure.read(cleared)
         if nodes is None:
             raise NotLoadable(
                 f"{name}: what {function} returns cannot be made again outside of the sandbox; "
                 "safe_load.load_file gives the tensors"
             )
-        tensors = _Tensors(folder, map_location)
+        tensors = _Tensors(cleared, map_location)
         return structure.rebuild(nodes, tensors.tensor, tensors.array, name)
 
 
@@ -109,20 +110,25 @@ def _on_disk(file: Any) -> Iterator[tuple[str, str]]:
         with open(path, "rb"):  # so that one that is not there is told as everywhere else
             yield path, visible(path)
         return
-    with tempfile.TemporaryDirectory(prefix="safe-load-") as folder:
-        path = f"{folder}/file"
-        with open(path, "xb") as copy:
+    temporary = tempfile.gettempdir()
+    folder.sweep(temporary)  # what processes left that were killed here
+    place, held = folder.make(temporary)
+    try:
+        with open(f"{place}/file", "xb") as copy:
             shutil.copyfileobj(file, copy)
-        yield path, "the open file"
+        yield f"{place}/file", "the open file"
+    finally:
+        folder.remove(place)
+        os.close(held)
 
 
 class _Tensors:
     """The tensors of a cleared file, under all of their names."""
 
-    def __init__(self, folder: Path, map_location: Any) -> None:
+    def __init__(self, cleared: Path, map_location: Any) -> None:
         from safetensors import safe_open  # noqa: PLC0415 - which imports numpy
 
-        (self._file,) = folder.glob("*.safetensors")
+        (self._file,) = cleared.glob("*.safetensors")
         self._map_location = map_location
         with safe_open(self._file, framework="np") as opened:
             self._aliases: dict[str, str] = opened.metadata() or {}
