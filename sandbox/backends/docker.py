@@ -175,11 +175,16 @@ class DockerBackend(Backend):
                 self.profile,
                 full=full,
                 stopped=self.stopped,
-                # gVisor's kernel lets a process kill its pid 1, and dies of too many tasks itself.
-                signals=self.kind != "gvisor",
+                signals=self._holds_signals(),
+                # gVisor's kernel dies of too many tasks.
                 births=self.kind != "gvisor",
             )
         return self._policies[full]
+
+    def _holds_signals(self) -> bool:
+        """Whether a worker's reach nobody but what it has started: gVisor's kernel lets a process kill
+        its pid 1."""
+        return self.kind != "gvisor"
 
     def _create(
         self,
@@ -302,6 +307,11 @@ class Attached:
         """The supervisor ends the room when it sees that nobody holds the line any more."""
         if self._stream is not None:
             self._stream.hang_up()
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it was let go of, and should have ended by now."""
+        return self._stream is not None and self._stream.is_overdue
 
     def end(self) -> None:
         """Returns when everything inside is dead, and the container gone. Raises EngineError."""

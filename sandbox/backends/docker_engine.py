@@ -74,7 +74,7 @@ class Engine:
             ) from error
         self._docker = docker
         self._local = threading.local()
-        self._clients: list[APIClient] = []
+        self._clients: set[APIClient] = set()
         with self._explained("the engine is not reachable"), closing(self._client(None)) as client:
             told = client.version()
         found: str = told["ApiVersion"]
@@ -94,7 +94,7 @@ class Engine:
         client: APIClient | None = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = self._client(self._version)
-            self._clients.append(client)
+            self._clients.add(client)
         return client
 
     def _client(self, version: str | None) -> APIClient:
@@ -106,11 +106,11 @@ class Engine:
         client: APIClient | None = getattr(self._local, "client", None)
         if client is not None:
             del self._local.client
-            self._clients.remove(client)
+            self._clients.discard(client)
             client.close()
 
     def close(self) -> None:
-        """Let go of every connection. None may be in use; new ones are made when they are needed."""
+        """Let go of every connection; new ones are made when they are needed."""
         self._local = threading.local()
         while self._clients:
             self._clients.pop().close()

@@ -71,6 +71,11 @@ class Stream:
         del self._pending[:at]
         return frames
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the container was let go of, and should have ended by now: it may be frozen."""
+        return self.let_go is not None and time.monotonic() > self.let_go + _GRACE_S
+
     def hang_up(self) -> None:
         """Let go of standard input; may be called from another thread."""
         self.let_go = self.let_go or time.monotonic()
@@ -95,8 +100,8 @@ def listen(stream: Stream, heard: Heard, profile: Profile, patience_s: float) ->
         if left <= 0:
             heard.blame("broken", "the supervisor did not keep the time limit")
             return False
-        if stream.let_go is not None and time.monotonic() > stream.let_go + _GRACE_S:
-            heard.blame("broken", "the supervisor did not end when it was told to")
+        if stream.is_overdue:
+            heard.blame("broken", hearing.DEAF)
             return False
         frames = stream.hear(min(left, _LOOK_S))
         if frames is None:

@@ -32,6 +32,7 @@ from safe_load.sandbox.backends.docker_engine import EngineError
 from safe_load.sandbox.backends.hearing import Heard
 from safe_load.sandbox.backends.interface import Job, RoomResult
 from safe_load.sandbox.backends.warm import lifeline, spec_file
+from safe_load.sandbox.kernel import landlock
 from safe_load.sandbox.policy import PolicyError
 from safe_load.sandbox.room import folder, root
 from safe_load.sandbox.room.waiting import AGAIN, BORED, LINE
@@ -39,25 +40,32 @@ from safe_load.sandbox.room.warm import HEAVY, LIGHT, READY
 
 if TYPE_CHECKING:
     from safe_load.profiles import Profile
-    from safe_load.sandbox.backends.docker_engine import Container, Engine
+    from safe_load.sandbox.backends.docker_engine import Container, Engine, Image
     from safe_load.sandbox.backends.interface import Bind
     from safe_load.sandbox.backends.warm import Furniture
+    from safe_load.sandbox.policy import Policy
 
 #: Files of a job, in bytes: above that, copying them takes as long as a container of their own.
 MOST_COPIED = 1 << 30
 _READY_S = 300.0
 _LOOK_S = 0.1
+#: Why files cannot be copied that can be bound.
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG)
 _CREDENTIALS = struct.Struct("=3i")  # SO_PEERCRED (unix(7)): pid, user, group
 
 
-class _Unreachable(Exception):
-    """No socket of this machine reaches into the engine's containers."""
+class _Elsewhere(Exception):
+    """This job needs a container of its own: there is no place for its files."""
+
+
+class _Unreachable(_Elsewhere):
+    """Every job does: no socket of this machine reaches into the engine's containers."""
 
 
 class WarmDockerBackend(DockerBackend):
     """Use it as a context manager. idle_s: a waiting container ends by itself after so long without a
-    job. Under gVisor, and where no socket of the host reaches into a container (Docker Desktop), each
-    job has a container of its own."""
+    job; landlock_abi: the newest ABI that it uses. Under gVisor, and where no socket of the host
+    reaches into a container (Docker Desktop), each job has a container of its own."""
 
     def __init__(
         self,
@@ -69,12 +77,14 @@ class WarmDockerBackend(DockerBackend):
         runtime: str | None = None,
         idle_s: float = 120.0,
         patience_s: float = 300.0,
+        landlock_abi: int = landlock.NEWEST,
     ) -> None:
         super().__init__(
             profile, image=image, version=version, runtime=runtime, patience_s=patience_s
         )
         self._furniture = furniture
         self._idle_s = idle_s
+        self._landlock = landlock_abi
         self._lock = threading.Lock()
         self._rooms: set[_Room] = set()
         self._idle: dict[bytes, list[_Room]] = {LIGHT: [], HEAVY: []}
@@ -89,11 +99,11 @@ class WarmDockerBackend(DockerBackend):
     def close(self) -> None:
         with self._lock:
             rooms = tuple(self._rooms)
-        for room in rooms:
-            room.let_go()
-        for room in rooms:
-            self._end(room)
-        super().close()
+        with ExitStack() as stack:  # one that cannot be ended keeps no other
+            stack.callback(super().close)
+            for room in rooms:
+                room.let_go()
+                stack.callback(self._end, room)
 
     def stop(self) -> None:
         super().stop()
@@ -115,10 +125,10 @@ class WarmDockerBackend(DockerBackend):
             while (result := self._serve(engine, job, spec, user, stops, started)) is None:
                 continue
             return result
-        except _Unreachable:
+        except _Elsewhere as error:
             if self._stops != stops:
                 return self._conclude(Heard(), started, stops)
-            self._only_cold = True
+            self._only_cold |= isinstance(error, _Unreachable)
             return super().run(job)
         except (EngineError, PolicyError, OSError) as error:
             heard = Heard()
@@ -132,6 +142,16 @@ class WarmDockerBackend(DockerBackend):
         if self._stops != stops:
             heard.cause = ("interrupted", "it was stopped")
         return hearing.conclude(heard, self.profile, self.tier, started, kind=self.kind)
+
+    def _holds_signals(self) -> bool:
+        """As of DockerBackend. The supervisor is not pid 1, which alone is deaf to those from inside."""
+        landlocked = min(landlock.abi(), self._landlock) >= landlock.SIGNALS
+        return super()._holds_signals() and landlocked
+
+    def _specification(
+        self, image: Image, job: Job, policy: Policy, user: tuple[int, int]
+    ) -> dict[str, Any]:
+        return super()._specification(image, job, policy, user) | {"landlock": self._landlock}
 
     def _serves(self, job: Job) -> bool:
         size = sum(bind.source.stat().st_size for bind in job.files)
@@ -147,7 +167,7 @@ class WarmDockerBackend(DockerBackend):
         started: float,
     ) -> RoomResult | None:
         """One job in a waiting container; None when that had just ended for want of anything to do.
-        Raises OSError, EngineError, _Unreachable."""
+        Raises OSError, EngineError, _Elsewhere."""
         order = self._furniture.order(job)
         room = self._take(order, user)
         heard = Heard(trace=job.trace)
@@ -164,8 +184,9 @@ class WarmDockerBackend(DockerBackend):
                     heard.blame("limit", STARVED)
             result = self._conclude(heard, started, stops)
             if said == AGAIN and _is_harmless(result):
-                room.clear()
-                again = True
+                with suppress(OSError):  # it was closed meanwhile
+                    room.clear()
+                    again = True
             return result
         finally:
             if again:
@@ -177,7 +198,8 @@ class WarmDockerBackend(DockerBackend):
     def _order(
         self, room: _Room, order: bytes, job: Job, spec: dict[str, Any], heard: Heard
     ) -> bytes:
-        """Have the job done there, and hear it out. What the room said of itself then."""
+        """Have the job done there, and hear it out. What the room said of itself then. Raises OSError,
+        _Elsewhere."""
         spec["files"] = room.show(job.files)
         with hearing.opened() as pipes, lifeline() as (theirs, ours):
             far = pipes.far
@@ -185,14 +207,14 @@ class WarmDockerBackend(DockerBackend):
                 told = (file, far["events"], far["result"], far["output"], theirs)
                 room.order(order, (*told, *job.outputs))
             pipes.close_far_ends()
-            if hearing.listen(pipes, heard, self.profile, self.patience_s):
+            if hearing.listen(pipes, heard, self.profile, self.patience_s, room.is_overdue):
                 with suppress(OSError):
                     return room.said()
             ours.close()
         return b""
 
     def _take(self, order: bytes, user: tuple[int, int]) -> _Room:
-        """A container that waits, for this thread alone. Raises EngineError, OSError, _Unreachable."""
+        """A container that waits, for this thread alone. Raises EngineError, OSError, _Elsewhere."""
         while True:
             with self._lock:
                 room = self._idle[order].pop() if self._idle[order] else None
@@ -213,7 +235,10 @@ class WarmDockerBackend(DockerBackend):
         spec = self._specification(image, base, self._policy(full=False), user)
         spec |= {"entries": entries, "idle": self._idle_s, "folders": [root.MODEL]}
         with ExitStack() as stack:
-            place = _Place()
+            try:
+                place = _Place()
+            except OSError as error:
+                raise _Elsewhere from error
             stack.callback(place.remove)
             binds = [(place.model, root.MODEL, False), (place.line, LINE, False)]
             binds += modules_shown(wanted.modules)
@@ -251,6 +276,7 @@ class _Place:
         """Raises OSError."""
         temporary = str(Path(tempfile.gettempdir()).resolve())
         folder.sweep(temporary)
+        self._held: int | None
         self._path, self._held = folder.make(temporary)
         self.model = f"{self._path}/model"
         self.line = f"{self._path}/line"
@@ -258,7 +284,8 @@ class _Place:
         try:
             Path(self.model).mkdir()
             Path(self.model).chmod(0o755)  # bound into the container, whose user reads it
-            self._listener.bind(self.line)
+            # A socket's address takes 107 bytes, which TMPDIR alone may fill (unix(7)).
+            self._listener.bind(f"/proc/self/fd/{self._held}/line")
             Path(self.line).chmod(0o666)  # nobody else gets into the folder that it is in
             self._listener.listen(1)
         except OSError:
@@ -276,11 +303,13 @@ class _Place:
         return line
 
     def remove(self) -> None:
+        """May be called again."""
         self._listener.close()
         with suppress(OSError):
             folder.remove(self._path)
-        with suppress(OSError):
-            os.close(self._held)
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
 
 
 class _Room:
@@ -292,6 +321,7 @@ class _Room:
         self._attached = Attached(engine, container)
         self._place = place
         self._line: socket.socket | None = None
+        self._is_let_go = False
         self._ending = threading.Lock()
 
     def start(self, spec: dict[str, Any]) -> None:
@@ -302,11 +332,9 @@ class _Room:
         deadline = time.monotonic() + _READY_S
         while (line := self._place.accept(_LOOK_S)) is None:
             frames = stream.hear(0)
-            if frames is None:
+            if frames is None or stream.is_overdue or time.monotonic() > deadline:
                 break
-            said += b"".join(data for _, data in frames)[:4096]
-            if time.monotonic() > deadline:
-                break
+            said = (said + b"".join(data for _, data in frames))[-4096:]
         if line is None:
             last = said.decode("utf-8", "backslashreplace").strip().splitlines()[-1:]
             raise _Unreachable("".join(last))
@@ -314,8 +342,12 @@ class _Room:
         credentials = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(credentials)[0] != self._engine.pid(self._container):
             raise _Unreachable("somebody else than the container called")
-        line.settimeout(_READY_S)
-        answer = line.recv(8192)
+        line.settimeout(_LOOK_S)
+        answer = b""
+        while not stream.is_overdue and time.monotonic() < deadline:
+            with suppress(TimeoutError):
+                answer = line.recv(8192)
+                break
         if answer != READY:
             reason = json.loads(answer)["error"] if answer else "its processes died"
             raise OSError(f"the waiting container does not stand: {reason}")
@@ -323,12 +355,17 @@ class _Room:
 
     def show(self, files: tuple[Bind, ...]) -> list[tuple[str, tuple[int, int]]]:
         """Copy a job's files to where the container shows them: where they are inside, and the
-        device and inode of each copy. Raises OSError."""
+        device and inode of each copy. Raises OSError, _Elsewhere."""
         shown = []
-        for bind in files:
-            target = f"{self._place.model}{bind.target.removeprefix(root.MODEL)}"
-            _make_folders(Path(target).parent, Path(self._place.model))
-            shown.append((bind.target, _copy(bind, target)))
+        try:
+            for bind in files:
+                target = f"{self._place.model}{bind.target.removeprefix(root.MODEL)}"
+                _make_folders(Path(target).parent, Path(self._place.model))
+                shown.append((bind.target, _copy(bind, target)))
+        except OSError as error:
+            if error.errno in _NO_PLACE:
+                raise _Elsewhere from error
+            raise
         return shown
 
     def clear(self) -> None:
@@ -347,8 +384,8 @@ class _Room:
 
     def said(self) -> bytes:
         """What it said since the last time; b"" for nothing. Raises OSError when it is gone."""
-        if self._line is None:
-            raise OSError("the waiting container has not been started")
+        if self._line is None or self._is_let_go:
+            raise OSError("the waiting container is none")
         with suppress(BlockingIOError):
             if said := self._line.recv(64, socket.MSG_DONTWAIT):
                 return said
@@ -360,8 +397,13 @@ class _Room:
         return self._engine.starved(self._container)
 
     def let_go(self) -> None:
-        """It ends when it sees that."""
+        """It ends when it sees that, and serves nobody any more."""
+        self._is_let_go = True
         self._attached.let_go()
+
+    def is_overdue(self) -> bool:
+        """Whether it was let go of, and should have ended by now."""
+        return self._attached.is_overdue
 
     def end(self) -> None:
         """End it; returns when everything inside is dead, and nothing of it is left. Raises EngineError."""

@@ -29,6 +29,8 @@ _MOST_CONTAINERS = 1_000_000  # objects and arrays of a result: each takes up to
 _OUTPUT_LIMIT = 64 << 10
 _STATUSES = ("ok", "crashed", "limit", "broken", "interrupted")
 _EXHAUSTED = ("memory", "disk")
+DEAF = "the supervisor did not end when it was told to"
+_LOOK_S = 0.25  # how often it is looked whether it should have
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -100,9 +102,15 @@ class Heard:
             self.cause = (status, reason)
 
 
-def listen(pipes: Pipes, heard: Heard, profile: Profile, patience_s: float) -> bool:
+def listen(
+    pipes: Pipes,
+    heard: Heard,
+    profile: Profile,
+    patience_s: float,
+    is_overdue: Callable[[], bool] | None = None,
+) -> bool:
     """Read all pipes until the event stream ends, which it does when everything inside is dead.
-    Bounded in time; False when it was given up before that."""
+    Bounded in time, and by `is_overdue` where that is given; False when it was given up before that."""
     limits = profile.limits
     deadline = time.monotonic() + limits.timeout + patience_s
     readers: dict[int, Callable[[bytes], bool]] = {
@@ -118,7 +126,10 @@ def listen(pipes: Pipes, heard: Heard, profile: Profile, patience_s: float) -> b
             if left <= 0:
                 heard.blame("broken", "the supervisor did not keep the time limit")
                 return False
-            for key, _ in selector.select(left):
+            if is_overdue is not None and is_overdue():
+                heard.blame("broken", DEAF)
+                return False
+            for key, _ in selector.select(left if is_overdue is None else min(left, _LOOK_S)):
                 data = os.read(key.fd, 1 << 18)
                 if not data:
                     selector.unregister(key.fd)

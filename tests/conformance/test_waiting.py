@@ -6,12 +6,19 @@ import os
 import random
 import signal
 import tempfile
+import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import containers
 import pytest
 import rooms
+from safe_load import profiles
+from safe_load.sandbox.backends.docker_warm import WarmDockerBackend, _Place
+from safe_load.sandbox.backends.interface import Job
+from safe_load.sandbox.backends.warm import Furniture
+from safe_load.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +29,12 @@ if TYPE_CHECKING:
 HOUSE = ("docker-warm", rooms.users()[0])
 pytestmark = pytest.mark.parametrize("house", [HOUSE], indirect=True, ids="-".join)
 _KILLS = 6
+JOB = Job(
+    "well",
+    "anything:run",
+    {"entry": "endings:well", "argument": {}},
+    modules=tuple(sorted((rooms.HERE / "programs").glob("*.py"))),
+)
 
 
 def waiting(controller: rooms.Controller) -> list[str]:
@@ -150,3 +163,99 @@ def test_nothing_is_left_after_the_next_command_when_controllers_are_killed_at_a
     (own,) = (path.name for path in shared_path.iterdir() if path.name.startswith("safe-load-"))
     (container,) = containers.inspect(last.process.pid)
     assert any(own in mount["Source"] for mount in container["Mounts"])
+
+
+@pytest.fixture
+def backend(house: tuple[str, str]) -> Iterator[WarmDockerBackend]:
+    """One in this process: to be used from several threads."""
+    del house  # which skips where there are no containers
+    furniture = Furniture((JOB.entry,), (), (), JOB.modules)
+    profile = profiles.load("strict-a")
+    with WarmDockerBackend(
+        profile, furniture, image=containers.IMAGE, version=version()
+    ) as backend:
+        yield backend
+
+
+def test_a_container_that_was_let_go_of_serves_nobody(backend: WarmDockerBackend) -> None:
+    for _ in range(3):
+        assert backend.run(JOB).status == "ok"
+        backend.stop()
+
+
+def test_what_runs_when_it_is_closed_ends_and_is_told(backend: WarmDockerBackend) -> None:
+    assert backend.run(JOB).status == "ok"
+    (first,) = containers.first_processes(os.getpid())
+    results = []
+    sleeping = replace(JOB, argument={"entry": "endings:sleeping", "argument": {}})
+    thread = threading.Thread(target=lambda: results.append(backend.run(sleeping)))
+    thread.start()
+    rooms.wait_for(first, "supervisor", "worker")
+    backend.close()
+    thread.join()
+    (result,) = results
+    assert result.status == "broken"
+    assert containers.of(os.getpid()) == []
+
+
+@pytest.mark.usefixtures("house")
+def test_a_place_closes_nothing_that_is_not_its_own() -> None:
+    place = _Place()
+    place.remove()
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(4)]
+    place.remove()
+    for each in others:
+        os.close(each)  # OSError if it was closed already
+
+
+def test_a_container_that_is_frozen_holds_up_nobody_who_stops(
+    own_controller: MakeController,
+) -> None:
+    controller = own_controller()
+    controller.start("endings:sleeping", stop_after="told")
+    rooms.sealed_worker(controller)
+    (container,) = waiting(controller)
+    containers.engine().api.pause(container)
+    controller.stop()
+    assert controller.answer().result.status == "interrupted"
+    assert waiting(controller) == []
+
+
+@pytest.mark.parametrize("abi", [1, 5])
+def test_where_landlock_does_not_hold_signals_none_reaches_the_supervisor(
+    own_controller: MakeController, abi: int
+) -> None:
+    options = {"landlock_abi": abi}
+    ran = own_controller().run("kernel:signal_others", {"pids": [-1, 1]}, options=options)
+    assert ran.value.pop("oneself") == ran.value.pop("own thread") == ""
+    assert set(ran.value.values()) == {"EPERM"}, ran.value
+    assert "denied" in {event.decision for event in ran.events("kill")}
+
+
+def test_files_are_copied_to_a_folder_however_long_its_name(
+    own_controller: MakeController, shared_path: Path
+) -> None:
+    folder = shared_path / ("x" * 200)
+    folder.mkdir(mode=0o755)
+    controller = own_controller({"TMPDIR": str(folder)})
+    assert controller.run("endings:well", {"say": "hello"}).value == {"said": "hello"}
+    assert len(waiting(controller)) == 1
+
+
+@pytest.mark.usefixtures("house")
+def test_files_that_there_is_no_place_for_are_bound_to_a_container_of_their_own(
+    shared_path: Path,
+) -> None:
+    model = shared_path / "w.bin"
+    model.write_bytes(bytes(2 << 20))
+    command = ["prlimit", "--fsize=1048576", *rooms.command(HOUSE[1])]
+    controller = rooms.Controller(command, HOUSE[0], {"TMPDIR": str(shared_path)})
+    try:
+        read = {"path": "/model/w.bin"}
+        seen = controller.run("files:size", read, files={model: read["path"]})
+        assert seen.value == {"size": 2 << 20}
+        assert [path.name for path in shared_path.iterdir()] == [model.name]
+        controller.run("endings:well")
+        assert len(waiting(controller)) == 1
+    finally:
+        controller.close()
