@@ -21,6 +21,7 @@ from safe_load.report import EXIT_CODES, SCHEMA, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from safe_load.options import Options, Progress
     from safe_load.sandbox.backends.interface import Backend
@@ -100,12 +101,15 @@ def _opening(
         return report
 
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="scan")
+    running: list[Future[Report]] = []
     try:
-        yield [pool.submit(open_quietly, source).result for source in sources]
+        running.extend(pool.submit(open_quietly, source) for source in sources)
+        yield [each.result for each in running]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        backend.close()  # ends what still runs, if this was left early
+        rooms.stop_until_done(backend, running)  # what still runs, if this was left early
         pool.shutdown()
+        backend.close()
 
 
 def open_one(

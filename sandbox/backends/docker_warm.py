@@ -88,6 +88,7 @@ class WarmDockerBackend(DockerBackend):
         self._lock = threading.Lock()
         self._rooms: set[_Room] = set()
         self._idle: dict[bytes, list[_Room]] = {LIGHT: [], HEAVY: []}
+        self._has_reached = False
         self._only_cold = False
 
     def __enter__(self) -> Self:
@@ -97,12 +98,12 @@ class WarmDockerBackend(DockerBackend):
         self.close()
 
     def close(self) -> None:
+        self.stop()
         with self._lock:
             rooms = tuple(self._rooms)
         with ExitStack() as stack:  # one that cannot be ended keeps no other
             stack.callback(super().close)
             for room in rooms:
-                room.let_go()
                 stack.callback(self._end, room)
 
     def stop(self) -> None:
@@ -128,7 +129,8 @@ class WarmDockerBackend(DockerBackend):
         except _Elsewhere as error:
             if self._stops != stops:
                 return self._conclude(Heard(), started, stops)
-            self._only_cold |= isinstance(error, _Unreachable)
+            # Where one was reached, another has met with an accident.
+            self._only_cold |= isinstance(error, _Unreachable) and not self._has_reached
             return super().run(job)
         except (EngineError, PolicyError, OSError) as error:
             heard = Heard()
@@ -255,6 +257,7 @@ class WarmDockerBackend(DockerBackend):
         except BaseException:
             self._end(room)
             raise
+        self._has_reached = True
         return room
 
     def _end(self, room: _Room) -> None:

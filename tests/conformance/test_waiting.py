@@ -194,7 +194,7 @@ def test_what_runs_when_it_is_closed_ends_and_is_told(backend: WarmDockerBackend
     backend.close()
     thread.join()
     (result,) = results
-    assert result.status == "broken"
+    assert result.status == "interrupted"
     assert containers.of(os.getpid()) == []
 
 

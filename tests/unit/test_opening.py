@@ -1,0 +1,49 @@
+"""Several sources on one command line: what is left early ends, wherever it was."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from safe_load import rooms
+from safe_load.cli import run
+from safe_load.options import Options
+from safe_load.settings import Settings
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class _Backend:
+    """What runs in it, or is about to, ends by being stopped alone."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.stopped = threading.Event()
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+        self.stopped.set()
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def test_a_load_that_has_not_come_to_its_room_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = _Backend()
+    begun = threading.Event()
+    ended = []
+
+    def open_one(*_: object) -> None:
+        begun.set()
+        ended.append(backend.stopped.wait(30))
+
+    monkeypatch.setattr(rooms, "backend_of", lambda *_, **__: backend)
+    monkeypatch.setattr(run, "open_one", open_one)
+    settings = Settings(Options(), "text", quiet=True, color=None, warnings=())
+    with run._opening(["a", "b"], settings, Options(), None):
+        begun.wait()
+    assert ended
+    assert all(ended)
+    assert backend.calls[0] == "stop"
+    assert backend.calls[-1] == "close"
