@@ -388,7 +388,7 @@ class _Room:
     def said(self) -> bytes:
         """What it said since the last time; b"" for nothing. Raises OSError when it is gone."""
         if self._line is None or self._is_let_go:
-            raise OSError("the waiting container is none")
+            raise OSError("the waiting container serves nobody")
         with suppress(BlockingIOError):
             if said := self._line.recv(64, socket.MSG_DONTWAIT):
                 return said
@@ -442,6 +442,8 @@ def _copy(bind: Bind, target: str) -> tuple[int, int]:
             raise OSError(errno.EINVAL, f"{bind.source} is no regular file")
         if bind.identity is not None and (found.st_dev, found.st_ino) != tuple(bind.identity):
             raise OSError(errno.ESTALE, f"{bind.source} is not the file that it was a moment ago")
+        if found.st_size > MOST_COPIED:  # it has grown since it was looked at
+            raise OSError(errno.EFBIG, f"{bind.source} is too large to be copied")
         copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
         try:
             at = 0

@@ -15,8 +15,14 @@ import containers
 import pytest
 import rooms
 from safe_load import profiles
-from safe_load.sandbox.backends.docker_warm import WarmDockerBackend, _Place
-from safe_load.sandbox.backends.interface import Job
+from safe_load.sandbox.backends.docker_warm import (
+    WarmDockerBackend,
+    _copy,
+    _Place,
+    _Room,
+    _Unreachable,
+)
+from safe_load.sandbox.backends.interface import Bind, Job
 from safe_load.sandbox.backends.warm import Furniture
 from safe_load.version import version
 
@@ -109,6 +115,11 @@ def test_files_that_are_too_large_to_copy_are_bound_to_a_container_of_their_own(
     model = shared_path / "w.bin"
     with model.open("wb") as file:
         file.truncate((1 << 30) + 1)
+    with pytest.raises(
+        OSError, match="too large"
+    ):  # also where it has grown since it was looked at
+        _copy(Bind(model, "/model/w.bin"), str(shared_path / "copy"))
+    assert [path.name for path in shared_path.iterdir()] == [model.name]
     controller = own_controller()
     seen = controller.run("files:size", {"path": "/model/w.bin"}, files={model: "/model/w.bin"})
     assert seen.value == {"size": (1 << 30) + 1}
@@ -181,6 +192,23 @@ def test_a_container_that_was_let_go_of_serves_nobody(backend: WarmDockerBackend
     for _ in range(3):
         assert backend.run(JOB).status == "ok"
         backend.stop()
+
+
+def test_where_containers_were_reached_an_accident_is_one_jobs_alone(
+    backend: WarmDockerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert backend.run(JOB).status == "ok"
+    backend.stop()
+    with monkeypatch.context() as patched:
+        patched.setattr(_Room, "start", _never_called)
+        assert backend.run(JOB).status == "ok"
+        assert containers.of(os.getpid()) == []
+    assert backend.run(JOB).status == "ok"
+    assert len(containers.of(os.getpid())) == 1
+
+
+def _never_called(*_: object) -> None:
+    raise _Unreachable
 
 
 def test_what_runs_when_it_is_closed_ends_and_is_told(backend: WarmDockerBackend) -> None:
