@@ -15,13 +15,8 @@ import containers
 import pytest
 import rooms
 from safe_load import profiles
-from safe_load.sandbox.backends.docker_warm import (
-    WarmDockerBackend,
-    _copy,
-    _Place,
-    _Room,
-    _Unreachable,
-)
+from safe_load.sandbox.backends.docker_room import Place, Room, UnreachableError, copy
+from safe_load.sandbox.backends.docker_warm import WarmDockerBackend
 from safe_load.sandbox.backends.interface import Bind, Job
 from safe_load.sandbox.backends.warm import Furniture
 from safe_load.version import version
@@ -118,7 +113,7 @@ def test_files_that_are_too_large_to_copy_are_bound_to_a_container_of_their_own(
     with pytest.raises(
         OSError, match="too large"
     ):  # also where it has grown since it was looked at
-        _copy(Bind(model, "/model/w.bin"), str(shared_path / "copy"))
+        copy(Bind(model, "/model/w.bin"), str(shared_path / "copy"))
     assert [path.name for path in shared_path.iterdir()] == [model.name]
     controller = own_controller()
     seen = controller.run("files:size", {"path": "/model/w.bin"}, files={model: "/model/w.bin"})
@@ -200,7 +195,7 @@ def test_where_containers_were_reached_an_accident_is_one_jobs_alone(
     assert backend.run(JOB).status == "ok"
     backend.stop()
     with monkeypatch.context() as patched:
-        patched.setattr(_Room, "start", _never_called)
+        patched.setattr(Room, "start", _never_called)
         assert backend.run(JOB).status == "ok"
         assert containers.of(os.getpid()) == []
     assert backend.run(JOB).status == "ok"
@@ -208,7 +203,7 @@ def test_where_containers_were_reached_an_accident_is_one_jobs_alone(
 
 
 def _never_called(*_: object) -> None:
-    raise _Unreachable
+    raise UnreachableError
 
 
 def test_what_runs_when_it_is_closed_ends_and_is_told(backend: WarmDockerBackend) -> None:
@@ -228,7 +223,7 @@ def test_what_runs_when_it_is_closed_ends_and_is_told(backend: WarmDockerBackend
 
 @pytest.mark.usefixtures("house")
 def test_a_place_closes_nothing_that_is_not_its_own() -> None:
-    place = _Place()
+    place = Place()
     place.remove()
     others = [os.open(os.devnull, os.O_RDONLY) for _ in range(4)]
     place.remove()
