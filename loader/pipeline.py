@@ -98,10 +98,14 @@ def _open(case: _Case, target: Path | None) -> None:
             backend, stock, staging, case.decoys, case.options, case.stage, case.tell, line
         )
         case.saw(opened, backend.name, backend.runtime)
-        extracted, detonated = opened.results()
-        with case.stage("compare"):
-            differences = compare(extracted, detonated)
-        cleared = _judge(case, stock, opened, extracted, detonated, differences, configuration)
+        try:
+            extracted, detonated = opened.results()
+            with case.stage("compare"):
+                differences = compare(extracted, detonated)
+            cleared = _judge(case, stock, opened, extracted, detonated, differences, configuration)
+        finally:
+            if case.findings:
+                backend.distrust()
         if staging is not None and case.may_export:
             with case.stage("export"):
                 case.export = clearing.publish(

@@ -87,6 +87,17 @@ class WarmDockerBackend(DockerBackend):
             for room in rooms:
                 stack.callback(self._end, room)
 
+    def distrust(self) -> None:
+        """Which of those that wait it ran in is not known here, nor which of them another thread has
+        taken since."""
+        with self._lock:
+            rooms = [room for idle in self._idle.values() for room in idle]
+            for idle in self._idle.values():
+                idle.clear()
+        for room in rooms:
+            with suppress(EngineError):  # it waits for nobody any more, and ends by itself
+                self._end(room)
+
     def stop(self) -> None:
         super().stop()
         with self._lock:

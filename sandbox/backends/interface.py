@@ -159,6 +159,9 @@ class Backend(ABC):
         they are others. Raises BackendError."""
         return ""
 
+    def distrust(self) -> None:  # noqa: B027 - most rooms are used once
+        """What ran here was judged: nothing that it ran in shall be used again."""
+
     def close(self) -> None:  # noqa: B027 - a backend may have nothing to let go of
         """Let go of everything that is kept between jobs."""
 

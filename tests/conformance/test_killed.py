@@ -37,7 +37,7 @@ with safe_load.Session(**options) as session:
     session.scan(sys.argv[1])
     session.load(sys.argv[1], sys.argv[2])
 """
-_ALONE = {"backend": "native", "profile": str(rooms.HERE.parent / "adversarial/alone.toml")}
+_ALONE = {"backend": "native", "profile": str(rooms.HERE.parent / "alone.toml")}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import signal
 import tempfile
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import containers
 import pytest
 import rooms
-from safe_load import profiles
+from safe_load import Session, profiles
 from safe_load.sandbox.backends.docker_room import Place, Room, UnreachableError, copy
 from safe_load.sandbox.backends.docker_warm import WarmDockerBackend
 from safe_load.sandbox.backends.interface import Bind, Job
@@ -282,3 +283,20 @@ def test_files_that_there_is_no_place_for_are_bound_to_a_container_of_their_own(
         assert len(waiting(controller)) == 1
     finally:
         controller.close()
+
+
+class _Silent:
+    """What runs here does nothing that is told."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return exec, ("x = sum(range(9))",)
+
+
+@pytest.mark.usefixtures("house")
+def test_where_code_has_run_no_container_waits_for_the_next_model(shared_path: Path) -> None:
+    model = shared_path / "model.pkl"
+    model.write_bytes(pickle.dumps(_Silent()))
+    with Session(backend="docker", image=containers.IMAGE) as session:
+        report = session.report(model)
+        assert (report.verdict, report.recording.events) == ("malicious", [])
+        assert containers.of(os.getpid()) == []

@@ -79,7 +79,7 @@ def honest(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    with Session(jobs=4, timeout=4.0) as session:
+    with Session(jobs=4, timeout=10.0) as session:
         yield session
 
 
