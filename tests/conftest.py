@@ -33,6 +33,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 MAY_BE_SKIPPED: tuple[str, ...] = (
     "only root may capture packets on the host",
     "only root may run runsc without an engine",
+    "only root may change whom the kernel takes first",
+    "only root has a mount namespace of its own and the engine's socket at once",
     "hiding processes in /proc takes root",
     "only root may look at gVisor's kernel",
     "a room without namespaces",

@@ -71,12 +71,13 @@ def doctor(
     folders: list[str] | None = None,
 ) -> Said:
     """Run it as that user, behind a command that makes the machine what it shall be."""
-    command = [*prefix, PYTHON if user == "user" else sys.executable, "-I", "-B", "-c", rooms.MAIN]
+    python = PYTHON if user == "user" else sys.executable
+    command = [*prefix, python, "-I", "-S", "-B", "-c", rooms.MAIN]  # with these folders alone
     if user == "user":
         command = [*rooms._as_ordinary_user(group), *command]
     done = subprocess.run(
         [*command, ":".join(folders or rooms._paths()), "doctor", "--format", "json"],
-        env={"PATH": os.environ["PATH"], **(NO_ENGINE if environment is None else environment)},
+        env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", **(NO_ENGINE if environment is None else environment)},
         capture_output=True,
         timeout=120,
         check=False,
