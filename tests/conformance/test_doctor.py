@@ -77,7 +77,10 @@ def doctor(
         command = [*rooms._as_ordinary_user(group), *command]
     done = subprocess.run(
         [*command, ":".join(folders or rooms._paths()), "doctor", "--format", "json"],
-        env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", **(NO_ENGINE if environment is None else environment)},
+        env={
+            "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
+            **(NO_ENGINE if environment is None else environment),
+        },
         capture_output=True,
         timeout=120,
         check=False,
