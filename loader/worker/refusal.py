@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class RefusedError(Exception):
     """The file is not extracted. `reason` is one sentence for people; status as in the result.
@@ -14,6 +16,10 @@ class RefusedError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.status = status
+        #: The format that the file seemed to be of, and the state that the refusal leaves it in; set
+        #: by the first that knows.
+        self.format: str | None = None
+        self.state: Literal["opened", "not_judged"] | None = None
 
 
 def bomb(reason: str) -> RefusedError:

@@ -1,0 +1,1 @@
+"""Make what is exported of files that are not exported as they are. Zone: worker."""

@@ -1,0 +1,177 @@
+"""Pickles and programs that stand as values in a file: as bytes, in base64, in hexadecimal, as text. Zone: worker.
+
+Loading the file runs none of them. They are judged since programs that read such files unpickle or run them, and
+since weights have no use for them.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import binascii
+import re
+import warnings
+from typing import TYPE_CHECKING
+
+from safe_load.worker.formats.interface import File
+from safe_load.worker.pickle_vm.describe import describe
+from safe_load.worker.pickle_vm.values import Stub, parts_of
+from safe_load.worker.refusal import RefusedError, bomb
+from safe_load.worker.spans import MemorySource, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from safe_load.worker.formats.interface import Reading
+
+    #: pickles.second_look
+    Unpickle = Callable[[File, Reading], object]
+
+#: Values looked at in one file; pickles within it, and how deep they lie in each other.
+MAX_VALUES, MAX_PICKLES, MAX_DEPTH = 20_000_000, 1000, 8
+#: Bytes of the shortest pickle that calls something ("cos\na\n(tR."), and of a value that is looked at.
+_SHORTEST, _LONGEST = 10, 64 << 20
+#: Characters of a text that is read as a program.
+_PROGRAM = 64 << 10
+
+#: A pickle of protocol 2 to 5 in base64, and what may not stand before it: then it is the middle of something.
+_IN_TEXT = re.compile(rb"gA[I-X][A-Za-z0-9+/]{12,}={0,2}")
+_INNER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}\s*")
+_HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)\s*")
+#: Opcodes with which a pickle that calls something can begin (Lib/pickletools.py), but for the rarest.
+_FIRST = b"\x80ci(]})\x95\x8c"
+#: CPython opens the file of this name to show the line of a SyntaxError (Python/errors.c, PyErr_ProgramText).
+_NO_FILE = "/dev/null"
+#: What a program that is worth a parse has.
+_MARK = re.compile(r"\b(?:exec|eval|__import__|os|posix|nt|subprocess|pty|runpy)\b[^\n]{0,200}\(")
+_RUNS = re.compile(
+    r"(?:builtins\.)?(?:exec|eval|__import__)|(?:os|posix|nt)\.(?:system|popen|startfile|(?:posix_)?spawn\w*|exec[lv]\w*)"
+    r"|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput|getstatusoutput)|pty\.spawn|runpy\.run_\w+"
+)
+
+
+def encoded(text: bytes) -> Iterator[re.Match[bytes]]:
+    """Where pickles may stand in a text, in base64."""
+    for found in _IN_TEXT.finditer(text):
+        if not found.start() or text[found.start() - 1] not in _INNER:
+            yield found
+
+
+def look(root: object, reading: Reading, unpickle: Unpickle) -> None:
+    """Judge the texts and bytes within a value. Raises RefusedError beyond a bound."""
+    sources: list[object] = []  # what a finding of its own calls the code that the file brings
+    seen, left = set[int](), MAX_VALUES
+    for todo, are_sources in (([root], False), (sources, True)):
+        while todo:
+            item = todo.pop()
+            left -= 1
+            if left < 0:
+                raise bomb("the file holds more values than safe-load looks through")
+            if isinstance(item, (str, bytes, bytearray, Span)):
+                if isinstance(item, Span) or len(item) >= _SHORTEST:
+                    judge(item, reading, unpickle, is_source=are_sources)
+            elif id(item) not in seen:
+                parts = parts_of(item)
+                if isinstance(item, Stub):
+                    (sources if item.trust == "code" else parts).extend((item.args, item.kwargs))
+                    parts += (item.state, item.items, item.pairs)
+                if parts:
+                    seen.add(id(item))
+                    todo.extend(parts)
+
+
+def judge(
+    value: str | bytes | bytearray | Span,
+    reading: Reading,
+    unpickle: Unpickle,
+    *,
+    is_source: bool = False,
+) -> None:
+    """Judge one value. is_source: its texts are known to be programs. Raises RefusedError beyond a bound."""
+    if isinstance(value, str) and not is_source and (call := runs(value)):
+        reading.carries(
+            "SL506",
+            f"holds a text that is a Python program and calls {call}: {describe(value)[:120]}; "
+            "loading the file does not run it",
+        )
+    for span in _pickled(value):
+        _unpickle(span, reading, unpickle)
+
+
+def runs(text: str) -> str:
+    """The dotted name of what runs commands or code in a text that is a Python program, "" where it is none."""
+    if len(text) > _PROGRAM or not _MARK.search(text):
+        return ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an escape that is none
+            tree = ast.parse(text.strip(), _NO_FILE)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _RUNS.fullmatch(name := _dotted(node.func)):
+            return name
+    return ""
+
+
+def _dotted(node: ast.expr) -> str:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def _pickled(value: str | bytes | bytearray | Span) -> Iterator[Span]:
+    """What a value may be as a pickle, by its first byte and its last."""
+    if isinstance(value, Span):
+        found = [value]
+    elif isinstance(value, str):
+        found = list(map(_in_memory, _decoded(value)))
+    else:
+        found = [_in_memory(bytes(value))]
+        if value.isascii():
+            found += map(_in_memory, _decoded(value.decode("ascii")))
+    for span in found:
+        if _SHORTEST <= span.length <= _LONGEST:
+            first, last = span.read(0, 1)[0], bytes(span.read(span.length - 1, 1))
+            if first == 0x80 or (first in _FIRST and last == b"."):
+                yield span
+
+
+def _decoded(text: str) -> Iterator[bytes]:
+    if not _SHORTEST <= len(text) <= _LONGEST:
+        return
+    if text.endswith(".") and text.isascii():
+        yield text.encode("ascii")  # protocol 0 is text
+    if len(text) % 2 == 0 and (found := _HEX.fullmatch(text)):
+        yield bytes.fromhex(found[1])
+    if _BASE64.fullmatch(text):
+        try:
+            yield base64.b64decode(text.strip().translate(_URL_SAFE))
+        except (binascii.Error, ValueError):
+            return
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def _in_memory(data: bytes) -> Span:
+    return Span(MemorySource(data), 0, len(data))
+
+
+def _unpickle(span: Span, reading: Reading, unpickle: Unpickle) -> None:
+    """Read a value as a pickle: what a complete one calls is kept, under the value's name."""
+    reading.pickles_within += 1
+    if reading.pickles_within > MAX_PICKLES:
+        raise bomb(f"the file holds more than {MAX_PICKLES} pickles as values")
+    outer = reading.member
+    if outer.count("[value") >= MAX_DEPTH:
+        raise RefusedError(f"pickles lie more than {MAX_DEPTH} deep in each other")
+    number = reading.pickles_within
+    reading.member = f"{outer}[value {number}, a pickle]"
+    try:
+        unpickle(File(f"value {number}", span), reading)
+    finally:
+        reading.member = outer

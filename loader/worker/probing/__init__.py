@@ -1,0 +1,1 @@
+"""A language model is asked, in a room of its own. Zone: worker."""

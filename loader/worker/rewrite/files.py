@@ -1,0 +1,26 @@
+"""One file of a model's folder, as the modules here are given it.
+
+Zone: worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Refused(Exception):
+    """The model's own configuration cannot be read. One sentence, which may hold hostile text."""
+
+
+@dataclass(frozen=True)
+class File:
+    """name: relative to the model's folder, with slashes; place: where its content is; size: bytes."""
+
+    name: str
+    place: str
+    size: int
+
+    def read(self) -> bytes:
+        """Its content. Raises OSError."""
+        return Path(self.place).read_bytes()

@@ -1,0 +1,1 @@
+"""From tensors of any format to a safetensors file. Zone: worker."""
