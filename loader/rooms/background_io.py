@@ -12,29 +12,31 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from safe_load.copying import BadRunError
-from safe_load.errors import LimitHit, NotLoadable, SandboxError
-from safe_load.formats.escape import visible
-from safe_load.hashing import open_regular, sha256_files
-from safe_load.options import Progress
+from safe_load.core.errors import LimitHit, NotLoadable, SandboxError
+from safe_load.core.escape import visible
+from safe_load.core.hashing import open_regular, sha256_files
+from safe_load.core.options import Progress
+from safe_load.export.copying import BadRunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from safe_load.export import Staging
-    from safe_load.inside import Extracted, ExtractedFile
-    from safe_load.inventory import Entry, Inventory
-    from safe_load.options import Stage
+    from safe_load.core.options import Stage
+    from safe_load.export.extracted import Extracted, ExtractedFile
+    from safe_load.export.staging import Staging
+    from safe_load.sources.inventory import Entry, Inventory
 
 _TELL_EVERY_S = 0.1
 
 
-class Meanwhile:
+class BackgroundIO:
     """The controller's own work on one source. tell: is told of the progress, in bytes; deadline: of
     time.monotonic(). `end` makes whatever runs stop soon."""
 
-    def __init__(self, stock: Inventory, tell: Callable[[Progress], None], deadline: float) -> None:
-        self._stock = stock
+    def __init__(
+        self, inventory: Inventory, tell: Callable[[Progress], None], deadline: float
+    ) -> None:
+        self._inventory = inventory
         self._tell = tell
         self._deadline = deadline
         self._ended = Event()
@@ -46,13 +48,15 @@ class Meanwhile:
     def digests(self) -> dict[str, str]:
         """Relative path -> SHA-256 of every file of the source. Raises LimitHit, NotLoadable for a file
         that is another one by now."""
-        places = {entry.path: entry.place for entry in self._stock.entries}
-        count = self._counter("inventory", sum(entry.size for entry in self._stock.entries))
+        places = {entry.path: entry.place for entry in self._inventory.entries}
+        count = self._counter("inventory", sum(entry.size for entry in self._inventory.entries))
         try:
-            meant = {entry.place: entry.identity for entry in self._stock.entries}
-            digests = sha256_files(places.values(), progress=count, identities=meant)
+            expected = {entry.place: entry.identity for entry in self._inventory.entries}
+            digests = sha256_files(places.values(), progress=count, identities=expected)
         except TimeoutError as error:
-            raise LimitHit(f"time limit: hashing {error}; --no-hash leaves it out") from error
+            raise LimitHit(
+                f"time limit: hashing {error}; raise --timeout, or use --no-hash"
+            ) from error
         except OSError as error:
             raise NotLoadable(visible(str(error))) from error
         return {path: digests[place] for path, place in places.items()}
@@ -61,16 +65,18 @@ class Meanwhile:
         """Copy into the outputs of `staging` what extraction left out, several files at a time, and
         hash them. Raises LimitHit, NotLoadable for a file that changed, SandboxError for runs that
         no extraction of ours asks for."""
-        entries = {entry.path: entry for entry in self._stock.weights}
+        entries = {entry.path: entry for entry in self._inventory.weights}
+        places = {entry.path: entry for entry in self._inventory.entries}
         work = [(entries[file.name], file) for file in extracted.files if file.name in entries]
         # Of the weights alone: what else lies in the folder need not be a file of weights.
-        if any(file.status not in ("ok", "no_tensors") for _, file in work):
+        if any(file.status not in ("ok", "no_tensors", "unsupported") for _, file in work):
             return  # there will be no export
         outputs = [os.fstat(staging.output(entry.export or "")).st_size for entry, _ in work]
         count = self._counter("extract", sum(outputs))
 
         def one(item: tuple[Entry, ExtractedFile]) -> None:
-            _fill(staging, *item, count)
+            entry, file = item
+            _fill(staging, [entry, *(places[part] for part in entry.parts)], file, count)
 
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "fill") as pool:
             try:
@@ -92,7 +98,7 @@ class Meanwhile:
             if self._ended.is_set():
                 raise TimeoutError("ended with the load")
             if now > self._deadline:
-                raise TimeoutError("took longer than it may")
+                raise TimeoutError("took too long")
             with lock:
                 done += size
                 if now - shown > _TELL_EVERY_S:
@@ -103,23 +109,31 @@ class Meanwhile:
 
 
 def _fill(
-    staging: Staging, entry: Entry, file: ExtractedFile, count: Callable[[int], None]
+    staging: Staging, entries: list[Entry], file: ExtractedFile, count: Callable[[int], None]
 ) -> None:
-    name = visible(entry.path)
-    source = open_regular(entry.place)
+    """entries: the file, and those that were read with it."""
+    name = visible(entries[0].path)
+    sources: list[int] = []
     try:
-        before = os.fstat(source)
-        if (before.st_dev, before.st_ino) != entry.identity:
-            raise NotLoadable(f"{name} was replaced while it was read")
-        if before.st_size != entry.size:
-            raise NotLoadable(f"{name} was written to while it was read")
-        staging.fill(entry.export or "", source, file.runs, count)
-        after = os.fstat(source)
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise NotLoadable(f"{name} was written to while it was read")
+        before = []
+        for entry in entries:
+            sources.append(open_regular(entry.place))
+            before.append(os.fstat(sources[-1]))
+            if (before[-1].st_dev, before[-1].st_ino) != entry.identity:
+                raise NotLoadable(f"{visible(entry.path)} was replaced while it was read")
+            if before[-1].st_size != entry.size:
+                raise NotLoadable(f"{visible(entry.path)} was written to while it was read")
+        staging.fill(entries[0].export or "", sources, file.runs, count)
+        for entry, source, was in zip(entries, sources, before, strict=True):
+            now = os.fstat(source)
+            if (was.st_size, was.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+                raise NotLoadable(f"{visible(entry.path)} was written to while it was read")
     except EOFError as error:
         raise NotLoadable(f"{name} was cut off while it was read: {error}") from error
     except BadRunError as error:
-        raise SandboxError(f"extraction asked for what {name} does not hold: {error}") from error
+        raise SandboxError(
+            f"the extract room asked for bytes that {name} does not hold: {error}"
+        ) from error
     finally:
-        os.close(source)
+        for source in sources:
+            os.close(source)

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from safe_load.errors import UsageError
+from safe_load.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from safe_load.options import Options
+    from safe_load.core.options import Options
 
 
 @contextmanager
