@@ -10,22 +10,24 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from safe_load.errors import LimitHit, NotLoadable, SafeLoadError, UsageError
-from safe_load.formats.escape import visible
-from safe_load.hashing import open_regular, sha256_files
-from safe_load.hub import listing
-from safe_load.hub.process import Answer, Fetcher, Refused
-from safe_load.profiles.units import format_size
+from safe_load.core.errors import LimitHit, NotLoadable, SafeLoadError, UsageError
+from safe_load.core.escape import visible
+from safe_load.core.hashing import open_regular, sha256_files
+from safe_load.core.outside_words import HubWord
+from safe_load.core.units import format_size
+from safe_load.sources.hub import listing, words
+from safe_load.sources.hub.process import Answer, Fetcher, Refused
+from safe_load.worker.key_links import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from safe_load.hub.listing import Choice, Listed
+    from safe_load.sources.hub.listing import Choice, Listed
 
     #: Called with the bytes that came and those in all.
     Tell = Callable[[int, int], None]
@@ -59,7 +61,8 @@ class Snapshot:
     """What was asked for, on this disk and checked. commit: 40 hex digits; path: the folder in the
     hub's cache, or the file; files: those that were checked, relative to `path` where that is a
     folder: what else lies there is not part of it. notes: what a reader should know. standing: of
-    the commit: "accepted", "proposed" by anyone, "loose" on no branch, or "unknown"."""
+    the commit: "accepted", "pull_request", "unreferenced" (on no branch) or "unknown". word: what the hub says of
+    the repository."""
 
     name: Name
     commit: str
@@ -67,6 +70,17 @@ class Snapshot:
     files: frozenset[str]
     notes: tuple[str, ...] = ()
     standing: str = "unknown"
+    word: HubWord = field(default=HubWord("no answer"))
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the user named the full commit."""
+        return self.name.revision == self.commit
+
+    @property
+    def pin(self) -> str:
+        """The name that gives the same files next time."""
+        return str(replace(self.name, revision=self.commit))
 
 
 def is_name(source: str) -> bool:
@@ -89,7 +103,7 @@ def parse(source: str) -> Name:
         revision, _, path = rest.partition("/")
         revision = unquote(revision)
     if "/" not in repo or not revision or not is_name(source):
-        raise UsageError(f"{visible(source)!r} is not {SCHEME}ORG/NAME@REVISION")
+        raise UsageError(f"{visible(mask(source))!r} is not {SCHEME}ORG/NAME@REVISION")
     return named(repo, revision, path.rstrip("/"))
 
 
@@ -97,7 +111,9 @@ def named(repo: str, revision: str | None = None, path: str = "") -> Name:
     """A checked name. repo: also without an organisation. Raises UsageError."""
     revision = revision or "main"
     if not _REPOSITORY.fullmatch(repo) or "--" in repo or ".." in repo:
-        raise UsageError(f"{visible(repo)!r} is not the name of a repository, such as org/name")
+        raise UsageError(
+            f"{visible(mask(repo))!r} is not the name of a repository, such as org/name"
+        )
     if (
         not re.fullmatch(r"[\w./+-]{1,250}", revision)
         or {"", ".", ".."} & set(revision.split("/"))
@@ -153,9 +169,25 @@ def fetch(
             )
             return _have(fetcher, name, found, files, choice, progress, sha256)
     except Refused as refused:
-        raise _explained(name, refused.answer) from None
+        raise explained(name, refused.answer) from None
     except (NotLoadable, LimitHit) as error:
         raise type(error)(f"{name}: {error}") from error
+
+
+def commit_of(name: Name, *, offline: bool = False) -> str:
+    """The commit that a revision is now, as the hub says, or the hub cache where it is not asked; nothing is downloaded.
+    Raises NotLoadable, LimitHit."""
+    fetcher = Fetcher(
+        name.repo, name.revision, cache_dir=None, token=None, offline=offline, force=False
+    )
+    try:
+        with fetcher:
+            found, _ = fetcher.look_up()
+    except Refused as refused:
+        raise explained(name, refused.answer) from None
+    if found.commit is None or not _COMMIT.fullmatch(found.commit):
+        raise NotLoadable(f"{name}: the hub named no commit for this revision")
+    return found.commit
 
 
 def _have(
@@ -170,11 +202,11 @@ def _have(
     """Download the choice, and what its indexes name, and check it."""
     commit = found.commit or ""
     if not _COMMIT.fullmatch(commit):
-        raise NotLoadable("the hub names no commit for it")
+        raise NotLoadable("the hub named no commit for this revision")
     if _COMMIT.fullmatch(name.revision) and commit != name.revision:
         raise NotLoadable(f"the hub answers with another commit, {commit}")
     if not choice.now:
-        raise NotLoadable("it holds no file that a model is made of")
+        raise NotLoadable("the repository holds no model file")
     wanted = list(choice.now)
     came = 0
 
@@ -201,6 +233,7 @@ def _have(
         frozenset(file.path.removeprefix(below) for file in wanted),
         tuple(_notes(name, found, choice.left, wanted)),
         found.standing or "unknown",
+        words.of(found),
     )
 
 
@@ -210,12 +243,14 @@ def _root(path: str, place: str, commit: str) -> Path:
     for _ in path.split("/"):
         root = root.parent
     if root / path != Path(place) or root.name != commit:
-        raise NotLoadable("its files are not where the commit's files are kept")
+        raise NotLoadable(
+            "the downloaded files lie outside of the commit's folder in the hub cache"
+        )
     return root
 
 
 def _index(place: Path, name: Name, index: str) -> Iterable[str]:
-    from safe_load.inventory import read_index  # noqa: PLC0415 - which imports much of this
+    from safe_load.sources.shards import read_index  # noqa: PLC0415 - which imports much of this
 
     return read_index(name.repo, index, Path(os.path.realpath(place)), place.stat().st_size)
 
@@ -237,18 +272,20 @@ def _check(
     for file, digest in found.items():
         place, cached = places[file.path]
         if place != str(root / file.path):
-            raise NotLoadable(f"{visible(file.path)} is not where the commit's files are kept")
+            raise NotLoadable(
+                f"{visible(file.path)} lies outside of the commit's folder in the hub cache"
+            )
         expected = _expected(file)
         if digest == expected and sizes[file] == file.size:
             continue
         if expected is None:
             continue  # a cache without links does not say what it should be; a note does
-        kind = "SHA-256" if file.sha256 else "git's SHA-1"
+        kind = "SHA-256" if file.sha256 else "git SHA-1"
         if not cached:
             _forget(Path(place))
-        advice = f"; remove {place} to have it downloaded again" if cached else ""
+        advice = f"; remove {place}, and safe-load downloads the file again" if cached else ""
         raise NotLoadable(
-            f"{visible(file.path)} is not what the hub lists: {kind} {digest}, not {expected}{advice}"
+            f"{visible(file.path)} differs from the hub's listing: its {kind} is {digest}, and the hub lists {expected}{advice}"
         )
 
 
@@ -285,18 +322,19 @@ def _notes(
 ) -> Iterable[str]:
     if isinstance(found.cached, str):
         why = _WHY_CACHED.get(found.cached, _WHY_CACHED["down"])
-        yield f"{why}: this is what the cache holds of {name.revision}"
+        yield f"{why}: safe-load used the files that the hub cache holds of {name.revision}"
     elif found.standing == "unknown":
         yield "the hub did not say whether the commit is on a branch of the repository"
     if unchecked := [file.path for file in wanted if not _expected(file)]:
-        yield f"not checked, since the cache does not say what the hub lists: {_some(unchecked)}"
+        yield f"not checked, because the hub cache does not record the hub's hashes: {_some(unchecked)}"
     paths = {file.path for file in wanted}
     if stays := [file for file in left if file.path not in paths]:
         size = format_size(sum(file.size for file in stays))
         largest = sorted(stays, key=lambda file: -file.size)
         yield (
             f"left on the hub and not judged: {len(stays)} file{'s' if len(stays) > 1 else ''}, "
-            f"{size}, since no load opens it: " + _some([file.path for file in largest])
+            f"{size}, because no load opens them (--all-files judges them too): "
+            + _some([file.path for file in largest])
         )
 
 
@@ -310,45 +348,51 @@ def _some(paths: list[str]) -> str:
 _WHY_CACHED = {
     "offline": "the hub was not asked",
     "unreachable": "the hub could not be reached",
-    "busy": "the hub answers to nobody at present (429)",
-    "down": "the hub is out of order",
+    "busy": "the hub rate-limits this address (HTTP 429)",
+    "down": "the hub failed",
 }
 #: What went wrong, and what to do about it.
 _SENTENCES = {
     "not-installed": "sources on a hub need huggingface_hub: pip install 'safe-load[hub]'",
-    "not-cached": "it is not in the cache, and the hub was not to be asked",
+    "not-cached": "the repository is not in the hub cache, and local_files_only forbids asking the hub",
     "no-repository": "there is no such repository, or it is private and the token does not open it",
     "no-revision": "the repository has no such revision",
-    "no-file": "the hub lists {path} and does not have it",
+    "no-file": "the hub lists {path}, but does not have the file",
     "gated": "the repository is gated: ask for access on its page, and log in (hf auth login, HF_TOKEN)",
-    "denied": "the hub denies access (HTTP {status}): log in (hf auth login, HF_TOKEN)",
+    "denied": "the hub answers permission denied (HTTP {status}): log in (hf auth login, HF_TOKEN)",
     "disabled": "the hub has disabled this repository",
-    "token": "the token is missing or is none that can be sent",
-    "offline": "HF_HUB_OFFLINE is set, and it is not in the cache",
-    "unreachable": "the hub cannot be reached, and it is not in the cache",
-    "proxy": "the proxy does not answer",
-    "busy": "the hub is answering nobody at present (HTTP 429): try later, or log in",
-    "down": "the hub is out of order (HTTP {status})",
-    "redirects": "the hub redirects for ever",
+    "token": "the token is missing, or holds characters that no token has",
+    "offline": "HF_HUB_OFFLINE is set, and the repository is not in the hub cache: unset it to ask the hub",
+    "unreachable": "the hub cannot be reached, and the repository is not in the hub cache: check the network and "
+    "HF_ENDPOINT, or name a folder of this machine",
+    "proxy": "the proxy cannot be reached: check HTTPS_PROXY",
+    "busy": "the hub rate-limits this address (HTTP 429): try again in {wait}, or log in (hf auth login)",
+    "down": "the hub failed (HTTP {status}): try again later",
+    "redirects": "the hub redirects too many times",
     "unencrypted": "the hub redirects to an address without encryption",
-    "longer": "{path} is longer than the hub lists",
-    "truncated": "{path} came to an end before its end: try again",
-    "listing": "the hub's list of files makes no sense",
+    "longer": "{path} is longer than the size that the hub lists",
+    "truncated": "the download of {path} was cut off: try again",
+    "listing": "the hub's list of files is malformed",
     "broken": "huggingface_hub failed ({what})",
 }
 
 
-def _explained(name: Name, answer: Answer) -> SafeLoadError:
+def explained(name: Name, answer: Answer) -> SafeLoadError:
     """A sentence for the fetcher's reason. No text in it is a server's, but for a listed path."""
     if answer.error == "disk":
         needed, free = format_size(answer.needed or 0), format_size(answer.free or 0)
-        return LimitHit(f"{name}: no disk space: it needs {needed}, and {free} are free")
+        return LimitHit(
+            f"{name}: no disk space for the download: {needed} are needed, and {free} are free"
+        )
     if answer.error == "file":
-        return NotLoadable(f"{name}: the hub's cache: {os.strerror(answer.errno or 0)}")
+        return NotLoadable(
+            f"{name}: the hub cache cannot be written: {os.strerror(answer.errno or 0)}"
+        )
     sentence = _SENTENCES.get(answer.error or "", "huggingface_hub failed")
     told = sentence.format(
         path=visible(answer.path or "a file", 200),
         status=answer.status,
-        what=visible(answer.what or "for no reason that it gave", 100),
+        wait="a few minutes" if answer.retry_after is None else f"{answer.retry_after} s",
+        what=visible(answer.what or "no reason given", 100),
     )
     return NotLoadable(f"{name}: {told}")

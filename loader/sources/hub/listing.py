@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from safe_load.errors import NotLoadable
-from safe_load.formats.escape import visible
+from safe_load.core.errors import NotLoadable
+from safe_load.core.escape import visible
+from safe_load.sources.weight_names import (
+    COMPANION,
+    EXTENSIONS,
+    FIRST,
+    LIST,
+    LISTED,
+    SIGNATURE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,20 +37,6 @@ _MAX_TEXT, _MAX_CODE = 64 << 20, 1 << 20
 _TEXT = frozenset(
     ".json .txt .jinja .model .tiktoken .vocab .bpe .py .yaml .yml .toml .cfg".split()
 )
-_WEIGHTS = frozenset(
-    ".bin .pt .pth .ckpt .pkl .pickle .joblib .dill .safetensors .pt2 .npy .npz .mar .tar".split()
-)
-#: Pickles of a training run, which no load opens.
-_COMPANION = re.compile(
-    r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|trainer_state|normalizer)"
-    r"[-_.\d]*\.(bin|pt|pth|pkl)"
-)
-#: In the order in which transformers, peft and diffusers look: the first that is there is loaded.
-_FIRST = {
-    "model": ("model.safetensors", "pytorch_model.bin"),
-    "adapter": ("adapter_model.safetensors", "adapter_model.bin"),
-    "diffusion": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
-}
 #: The same model once more, for another program.
 _ELSEWHERE = frozenset(
     "onnx openvino coreml tflite tf_saved_model saved_model gguf original runs".split()
@@ -121,7 +115,7 @@ def choose(
     below = f"{path}/" if path else ""
     inside = [name for name in files if name.startswith(below)]
     if not inside:
-        raise NotLoadable(f"there is no {visible(path)!r} in it")
+        raise NotLoadable(f"the repository has no file or folder {visible(path)!r}")
     if every:
         return _checked(files, set(inside), ())
     folders: dict[str, list[str]] = {}
@@ -169,19 +163,21 @@ def _weights(names: Iterable[str], variant: str | None, use_safetensors: bool | 
     """The weight files, or the index of them, that a load of one folder opens."""
     there = {name for name in names if use_safetensors in (None, ".safetensors" in name)}
     chosen: set[str] = set()
-    for candidates in _FIRST.values():
+    for candidates in FIRST:
         for candidate in _with_variant(candidates, variant):
             if candidate in there:
                 chosen.add(candidate)
                 break
     if chosen:
         return chosen
-    loose = {
+    unreferenced = {
         name
         for name in there
-        if PurePosixPath(name).suffix.lower() in _WEIGHTS and not _COMPANION.fullmatch(name)
+        if (PurePosixPath(name).suffix.lower() in EXTENSIONS and not COMPANION.fullmatch(name))
+        or name == LIST
+        or name.endswith(LISTED)
     }
-    return {name for name in loose if name.endswith(".safetensors")} or loose
+    return {name for name in unreferenced if name.endswith(".safetensors")} or unreferenced
 
 
 def _with_variant(candidates: Iterable[str], variant: str | None) -> Iterator[str]:
@@ -197,6 +193,8 @@ def _is_text(name: str, size: int, *, chosen: bool) -> bool:
     """Whether it is text that a load may read. Of a folder that is no part of the model, only code
     and chat templates."""
     extension = PurePosixPath(name).suffix.lower()
+    if name == SIGNATURE:
+        return chosen and size <= _MAX_TEXT
     # An index of weights that stay on the hub would name files that are not there.
     if ".index." in name and name.endswith(".json"):
         return False

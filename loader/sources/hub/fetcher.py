@@ -19,11 +19,15 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from safe_load.sources.hub import facts
+from safe_load.sources.hub.refusals import Refused, kind_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _THREADS = 8
 _CHUNK = 1 << 20  # bytes between two signs of life
@@ -43,14 +47,6 @@ _write = threading.Lock()
 _answers = sys.stdout
 
 
-class _Refused(Exception):
-    """What this process does not do. kind, **numbers: as answered."""
-
-    def __init__(self, kind: str, **numbers: Any) -> None:
-        super().__init__(kind)
-        self.answer = {"error": kind, **numbers}
-
-
 def main() -> None:
     """Answer on stdout what is asked on stdin, until that ends."""
     global _answers  # noqa: PLW0603 - libraries print to the other one
@@ -64,19 +60,19 @@ def main() -> None:
     try:
         _serve(json.loads(sys.stdin.readline()))
     except Exception as error:  # noqa: BLE001 - the border of a process: whatever it is has a kind
-        _say(**_kind(error))
+        _say(**kind_of(error))
 
 
 def _serve(asked: dict[str, Any]) -> None:
     try:
         hub = _Hub(asked)
     except ImportError:
-        raise _Refused("not-installed") from None
+        raise Refused("not-installed") from None
     commit, why, files = hub.look_up()
     for file in files:
         _say(file=file)
-    standing = None if why else hub.standing(commit)
-    _say(commit=commit, cached=why, standing=standing)
+    standing, said = (None, None) if why else (hub.standing(commit), hub.facts())
+    _say(commit=commit, cached=why, standing=standing, facts=said)
     lines = iter(sys.stdin.readline, "")
     orders: list[dict[str, Any]] = []
     arrived = threading.Condition()
@@ -132,6 +128,7 @@ class _Hub:
         self.force: bool = asked["force"]
         self.cache = Path(asked["cache"] or constants.HF_HUB_CACHE).expanduser().resolve()
         self.api = HfApi(token=self.token)
+        self.info: Any = None
         set_client_factory(_guarded(constants.ENDPOINT))
 
     def look_up(self) -> tuple[str, str | None, list[list[Any]]]:
@@ -139,9 +136,14 @@ class _Hub:
         if self.offline:
             return self._cached("offline")
         try:
-            commit = self.api.model_info(
-                self.repo, revision=self.revision, timeout=_TIMEOUT, token=self.token
-            ).sha
+            self.info = self.api.model_info(
+                self.repo,
+                revision=self.revision,
+                timeout=_TIMEOUT,
+                securityStatus=True,
+                token=self.token,
+            )
+            commit = self.info.sha
             files = []
             tree = self.api.list_repo_tree(self.repo, recursive=True, revision=commit)
             for entry in tree:
@@ -152,24 +154,24 @@ class _Hub:
                 if len(files) >= _MAX_SHOWN:
                     break
         except Exception as error:
-            kind = _kind(error)["error"]
+            kind = kind_of(error)["error"]
             if kind in ("offline", "unreachable", "down", "busy") and not self.force:
                 try:
                     return self._cached(kind)
-                except _Refused:
+                except Refused:
                     raise error from None
             raise
         if commit is None:
-            raise _Refused("listing")
+            raise Refused("listing")
         self._remember(commit)
         return commit, None, files
 
     def standing(self, commit: str) -> str:
-        """Whose word the commit is: of an "accepted" one, a branch or tag holds it; a "proposed" one
-        is a pull request's, and anyone may open one; on no branch, it is "loose", and most likely a
-        pull request's as well; "unknown" where the hub does not say in time."""
+        """Where the commit is: "accepted" on a branch or a tag; "pull_request" if the revision names a pull
+        request, which anyone may open; "unreferenced" on no branch, most likely a pull request's too;
+        "unknown" if the hub does not answer in time."""
         if not commit.startswith(self.revision.lower()):
-            return "proposed" if self.revision.startswith("refs/pr/") else "accepted"
+            return "pull_request" if self.revision.startswith("refs/pr/") else "accepted"
         answer: list[str] = []
 
         def ask() -> None:
@@ -185,14 +187,27 @@ class _Hub:
                     for branch in refs.branches[:_MOST_BRANCHES]
                 )
                 if found or len(refs.branches) <= _MOST_BRANCHES:
-                    answer.append("accepted" if found else "loose")
+                    answer.append("accepted" if found else "unreferenced")
             except Exception:  # noqa: BLE001 - a hub without a history: it does not say
                 answer.append("unknown")
 
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(_HISTORY)
+        _within(_HISTORY, ask)
         return answer[0] if answer else "unknown"
+
+    def facts(self) -> dict[str, Any]:
+        """What the hub says of the repository and of the organisation, as far as it answers in time."""
+        name = self.info.id or self.repo
+        verified: list[bool | None] = []
+
+        def ask() -> None:
+            if "/" in name:
+                overview = self.api.get_organization_overview(name.partition("/")[0])
+                said = overview.is_verified
+                verified.append(said if isinstance(said, bool) else None)
+
+        _within(_TIMEOUT, ask)  # of a user, the hub says that there is no such organisation
+        said: dict[str, Any] = facts.of(self.info)
+        return said | {"verified": verified[0] if verified else None}
 
     @property
     def _folder(self) -> Path:
@@ -207,7 +222,7 @@ class _Hub:
         commit = reference.read_text().strip() if reference.is_file() else self.revision
         snapshot = self._folder / "snapshots" / commit
         if not snapshot.is_dir() or len(commit) != 40:
-            raise _Refused("not-cached")
+            raise Refused("not-cached")
         files: list[list[Any]] = []
         for path in snapshot.rglob("*"):
             if path.is_dir():
@@ -248,7 +263,7 @@ class _Hub:
             status = os.statvfs(self.cache)
             free = status.f_bavail * status.f_frsize
             if needed + _MARGIN > free:
-                raise _Refused("disk", needed=needed, free=free)
+                raise Refused("disk", needed=needed, free=free)
 
         def one(file: list[Any]) -> None:
             path, size = file
@@ -280,13 +295,25 @@ class _Hub:
                 tqdm_class=_counting(size),
             )
         except Exception as error:  # noqa: BLE001 - raised again, with the file's name
-            answer = _kind(error)
-            raise _Refused(answer.pop("error"), **answer, path=path) from None
+            answer = kind_of(error)
+            raise Refused(answer.pop("error"), **answer, path=path) from None
+
+
+def _within(seconds: float, ask: Callable[[], None]) -> None:
+    """Ask what is worth only so much time. Whatever fails stays unanswered."""
+
+    def quietly() -> None:
+        with suppress(Exception):
+            ask()
+
+    asking = threading.Thread(target=quietly, daemon=True)
+    asking.start()
+    asking.join(seconds)
 
 
 def _say_and_leave(error: BaseException | None) -> None:
     if isinstance(error, Exception):
-        _say(**_kind(error))
+        _say(**kind_of(error))
         _leave()
 
 
@@ -311,7 +338,7 @@ def _counting(size: int) -> type:
         def update(self, count: float | None = 1) -> None:
             self.n += int(count or 0)
             if self.n > size:
-                raise _Refused("longer")
+                raise Refused("longer")
             _say(bytes=int(count or 0))
 
     return Counting
@@ -330,7 +357,7 @@ def _guarded(endpoint: str) -> Callable[[], Any]:
     def look(request: Any) -> None:
         origin = _origin(request.url)
         if home[0] == "https" and origin[0] != "https":
-            raise _Refused("unencrypted")
+            raise Refused("unencrypted")
         if origin != home:
             for header in ("authorization", "cookie"):
                 request.headers.pop(header, None)
@@ -346,51 +373,6 @@ def _guarded(endpoint: str) -> Callable[[], Any]:
 def _origin(url: Any) -> tuple[str, str, int]:
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
 
-
-def _kind(error: BaseException) -> dict[str, Any]:
-    """What went wrong, as the other side knows it. Looks through what an exception stands for."""
-    for cause in _causes(error):
-        if isinstance(cause, _Refused):
-            return dict(cause.answer)
-        for kind, names in _KINDS.items():
-            if names & {base.__name__ for base in type(cause).__mro__}:
-                return {"error": kind}
-        status = getattr(getattr(cause, "response", None), "status_code", None)
-        if isinstance(status, int):
-            return {"error": _STATUSES.get(status, "down"), "status": status}
-    if "LocalEntryNotFoundError" in {base.__name__ for base in type(error).__mro__}:
-        return {"error": "not-cached"}
-    if isinstance(error, OSError) and error.errno is not None:
-        return {"error": "file", "errno": error.errno}
-    if isinstance(error, OSError) and "Consistency check failed" in str(error):
-        return {"error": "truncated"}
-    return {"error": "broken", "what": type(error).__name__}
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    current: BaseException | None = error
-    for _ in range(8):
-        if current is None:
-            return
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-_STATUSES = {401: "denied", 403: "denied", 404: "no-repository", 429: "busy"}
-#: Exceptions by their names, since the libraries below huggingface_hub change.
-_KINDS = {
-    "gated": {"GatedRepoError"},
-    "no-revision": {"RevisionNotFoundError"},
-    "no-repository": {"RepositoryNotFoundError"},
-    "disabled": {"DisabledRepoError"},
-    "token": {"LocalProtocolError", "LocalTokenNotFoundError", "UnicodeEncodeError"},
-    "no-file": {"RemoteEntryNotFoundError"},
-    "offline": {"OfflineModeIsEnabled"},
-    "proxy": {"ProxyError"},
-    "redirects": {"TooManyRedirects"},
-    "unreachable": {"TransportError", "ConnectionError"},
-    "listing": {"JSONDecodeError", "RecursionError", "DecodingError", "KeyError", "TypeError"},
-}
 
 if __name__ == "__main__":
     main()

@@ -14,8 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
-from safe_load.errors import LimitHit, NotLoadable
-from safe_load.hub.listing import MAX_LISTED, Listed
+from safe_load.core import typed
+from safe_load.core.errors import LimitHit, NotLoadable
+from safe_load.sources.hub.listing import MAX_LISTED, Listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,14 +29,32 @@ _ALWAYS, _SLOWEST = 900.0, 50_000
 _MAX_LINE = 64 << 10
 
 
+_SHORT = Annotated[str, msgspec.Meta(max_length=200)]
+_COUNT = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the hub says of the repository, bounded; the fields of report.HubWord."""
+
+    name: _SHORT | None = None
+    created: _SHORT | None = None
+    changed: _SHORT | None = None
+    downloads: _COUNT | None = None
+    likes: _COUNT | None = None
+    base_models: Annotated[list[_SHORT], msgspec.Meta(max_length=10)] = []
+    verified: bool | None = None
+    scan: _SHORT | None = None
+
+
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the fetcher: a listed file (path, size, blob, sha256), the commit (cached: why the
-    cache stands in for the hub; standing: see fetcher._Hub.standing), some bytes that came, a file that is there (`place`; cached: it was before), the end of an order, or an error."""
+    cache stands in for the hub; standing: see fetcher._Hub.standing; facts: of the repository), some bytes that came, a file that is there (`place`; cached: it was before), the end of an order, or an error."""
 
     file: tuple[str, Annotated[int, msgspec.Meta(ge=0)], str, str | None] | None = None
     commit: str | None = None
     cached: str | bool | None = None
     standing: str | None = None
+    facts: Facts | None = None
     bytes: int | None = None
     done: str | None = None
     place: str | None = None
@@ -45,6 +64,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errno: int | None = None
     what: str | None = None
     path: str | None = None
+    retry_after: Annotated[int, msgspec.Meta(ge=0)] | None = None
     needed: int | None = None
     free: int | None = None
 
@@ -59,7 +79,7 @@ class Refused(Exception):
 
 class Fetcher:
     """One process for one repository; use it as a context manager. Methods raise Refused, LimitHit
-    for a hub that keeps silent, NotLoadable for one that makes no sense."""
+    for a hub that keeps silent, NotLoadable for a malformed answer. patience: seconds for `look_up`."""
 
     def __init__(
         self,
@@ -70,6 +90,7 @@ class Fetcher:
         token: str | bool | None,
         offline: bool,
         force: bool,
+        patience: float = _ALWAYS,
     ) -> None:
         self._asked = {
             "repo": repo,
@@ -80,14 +101,14 @@ class Fetcher:
             "force": force,
         }
         self._rest = b""
-        self._deadline = time.monotonic() + _ALWAYS
+        self._deadline = time.monotonic() + patience
 
     def __enter__(self) -> Self:
         # Xet would transfer by an HTTP client of its own, which cannot be looked at.
         environment = os.environ | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
         environment.pop("HF_DEBUG", None)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-B", "-X", "utf8", "-m", "safe_load.hub.fetcher"],
+            [sys.executable, "-P", "-B", "-X", "utf8", "-m", "safe_load.sources.hub.fetcher"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -118,10 +139,10 @@ class Fetcher:
             if answer.file is not None:
                 files.append(Listed(*answer.file))
                 if len(files) > MAX_LISTED:
-                    raise NotLoadable(f"it holds more than {MAX_LISTED:,} files")
+                    raise NotLoadable(f"the repository holds more than {MAX_LISTED:,} files")
             elif answer.commit is not None:
                 return answer, files
-        raise NotLoadable("the hub's answer makes no sense")
+        raise NotLoadable("the hub's answer is malformed")
 
     def download(
         self, files: Sequence[Listed], tell: Callable[[int], None]
@@ -152,9 +173,9 @@ class Fetcher:
         while True:
             line = self._line()
             try:
-                answer = msgspec.json.decode(line, type=Answer)
+                answer = typed.decode(line, Answer)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise NotLoadable("the hub's answer makes no sense") from error
+                raise NotLoadable("the hub's answer is malformed") from error
             if answer.error is not None:
                 raise Refused(answer)
             yield answer
@@ -172,7 +193,9 @@ class Fetcher:
                 continue
             data = os.read(descriptor, _MAX_LINE)
             if not data or len(self._rest) > _MAX_LINE:
-                raise Refused(Answer(error="broken", what="it ended early"))
+                raise Refused(
+                    Answer(error="broken", what="the process that talks to the hub ended early")
+                )
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         return line
