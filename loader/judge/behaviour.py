@@ -1,6 +1,6 @@
 """From what was seen to what it means: events become findings, egress and processes.
 
-Zone: controller. The rules are a table here and lists in profiles/rules/behaviour.toml; each id has
+Zone: controller. The rules are a table in findings and lists in profiles/rules/behaviour.toml; each id has
 a section in docs/findings.md. What the files themselves say is judged in judge_files.
 """
 
@@ -11,15 +11,19 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from safe_load import sandbox
-from safe_load.decoys import Decoys
-from safe_load.formats.escape import visible
+from safe_load.core.escape import visible
+from safe_load.core.report import Decoy, Egress, Event, Finding, Process, Severity
+from safe_load.judge import tunnels
+from safe_load.judge.findings import RULES, finding
 from safe_load.profiles import rules
-from safe_load.report import Egress, Event, Finding, Process, Severity
+from safe_load.rooms.decoys import Decoys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+__all__ = ["RULES", "SENT", "Behaviour", "behaviour", "finding", "record"]
 
 _RESOLVER_PORT = 53
 _SHOWN = 300  # characters of what was run or sent that a finding quotes; the record has more
@@ -28,29 +32,12 @@ _WRITES = frozenset(
     "mknodat truncate chmod fchmodat fchmodat2 chown fchownat lchown utime utimes utimensat futimesat".split()
 )
 
-#: id -> (severity, title). A finding may raise or lower the severity where it says so.
-RULES: dict[str, tuple[Severity, str]] = {
-    "SL101": ("high", "It tried to run a program"),
-    "SL201": ("high", "It tried to reach the network"),
-    "SL202": ("medium", "It tried to look up a host name"),
-    "SL203": ("medium", "It asked for an unusual kind of socket"),
-    "SL301": ("high", "It looked for credentials"),
-    "SL302": ("medium", "It tried to write outside its scratch folder"),
-    "SL303": ("medium", "It tried to read a file that no load needs"),
-    "SL401": ("medium", "It made a system call that no load needs"),
-    "SL501": ("low", "A pickle names a callable that is not an ordinary one"),
-    "SL502": ("low", "The folder brings Python code"),
-    "SL503": ("medium", "A configuration asks for code, a kernel or another repository"),
-    "SL504": ("medium", "A chat template reaches for more than text"),
-    "SL505": ("high", "An index points out of the model's folder"),
-    "SL506": ("medium", "The file's format carries code"),
-    "SL601": ("high", "Loading it gives other weights than its bytes hold"),
-    "SL602": ("low", "The file is malformed"),
-    "SL603": ("medium", "The file unpacks to far more than it holds"),
-    "SL701": ("medium", "The commit is on no branch of its repository"),
-}
 #: Python reads its own source to show where a warning came from; ours lies on the stack.
 _OWN = str(Path(sandbox.__file__).resolve().parent) + "/"
+
+
+#: How a finding on data that was sent begins.
+SENT = "The model sent"
 
 
 @dataclass(frozen=True)
@@ -60,18 +47,7 @@ class Behaviour:
     findings: list[Finding]
     egress: list[Egress]
     processes: list[Process]
-
-
-def finding(
-    ident: str,
-    detail: str,
-    location: str = "",
-    evidence: Sequence[int] = (),
-    severity: Severity | None = None,
-) -> Finding:
-    """A finding by its id. detail: one or two sentences that say what happened and where."""
-    usual, title = RULES[ident]
-    return Finding(ident, severity or usual, title, detail, location, list(evidence))
+    decoys: list[Decoy]
 
 
 _Heard = tuple[Egress, tuple[str, ...]]
@@ -85,13 +61,22 @@ class _Context:
     heard: dict[tuple[str, int | None], list[_Heard]]
     decoys: Decoys
 
+    def told(self) -> Iterator[Egress]:
+        return (each for said in self.heard.values() for each, _ in said)
+
 
 def _context(heard: Sequence[Egress], decoys: Decoys) -> _Context:
     """Each conversation is searched for decoys once, however many calls led to it."""
     by_target: dict[tuple[str, int | None], list[_Heard]] = {}
+    names = [each.domain or "" for each in heard if each.protocol == "dns"]
+    together = iter(tunnels.spelled(names))
     for each in heard:
-        said = (each.domain or "").upper() if each.protocol == "dns" else each.payload_preview
-        found = (each, tuple(decoys.stolen(said)))
+        said = each.payload_preview
+        if each.protocol == "dns":  # names know no case: who sends in them may write in either
+            said = f"{each.domain} {next(together)}"
+            said += f" {said.upper()}"
+        stolen = decoys.stolen(said)
+        found = (msgspec.structs.replace(each, carries=stolen), tuple(stolen))
         by_target.setdefault((each.address, each.port), []).append(found)
     return _Context(by_target, decoys)
 
@@ -118,17 +103,13 @@ def behaviour(
                 found[key] = judged
     return Behaviour(
         findings=list(found.values()),
-        egress=sorted([*heard, *filter(None, map(_egress, events))], key=lambda each: each.t),
+        egress=sorted([*context.told(), *filter(None, map(_egress, events))], key=lambda e: e.t),
         processes=[
-            Process(
-                event.t,
-                event.pid,
-                event.ppid,
-                event.args.get("argv") or [str(event.args.get("path"))],
-            )
+            Process(event.t, event.pid, event.ppid, _argv(event))
             for event in events
             if event.syscall in ("execve", "execveat")
         ],
+        decoys=context.decoys.opened(events),
     )
 
 
@@ -140,18 +121,9 @@ def record(dropped: int) -> list[Finding]:
     return [
         finding(
             "SL401",
-            f"It made {dropped:,} more calls than the record keeps: what was in them is not known",
+            f"The model made {dropped:,} more calls than the record keeps; their arguments are not known",
             "the record",
         )
-    ]
-
-
-def account(opened: Sequence[str], accounted: Sequence[str]) -> list[Finding]:
-    """Judge whether the worker that opened the files says of each what came of it. Ours does; one
-    that was taken over may say nothing."""
-    return [
-        finding("SL601", f"What opened {visible(name)} was kept from saying what came of it", name)
-        for name in sorted(set(opened) - set(accounted))
     ]
 
 
@@ -168,14 +140,17 @@ def _judge(event: Event, index: int, context: _Context) -> Iterator[Finding]:
 
 
 def _program(event: Event, index: int, _: _Context) -> Iterator[Finding]:
-    argv = event.args.get("argv") or [str(event.args.get("path"))]
-    command = visible(" ".join(map(str, argv)), _SHOWN)
+    command = visible(" ".join(map(str, _argv(event))), _SHOWN)
     yield finding(
         "SL101",
-        f"While it was loaded, it tried to run: {command}",
+        f"The model tried to run: {command}",
         str(event.args.get("path")),
         [index],
     )
+
+
+def _argv(event: Event) -> list[str]:
+    return event.args.get("argv") or [str(event.args.get("path"))]
 
 
 def _connection(event: Event, index: int, _: _Context) -> Iterator[Finding]:
@@ -186,21 +161,26 @@ def _connection(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     if family == "AF_UNIX":
         if address != "/var/run/nscd/socket":  # the C library asks it for names
             yield finding(
-                "SL203", f"It tried to reach the local service {address}", address, [index]
+                "SL203", f"The model tried to reach the local service {address}", address, [index]
             )
     elif port == _RESOLVER_PORT:
         yield finding(
-            "SL202", f"It asked the name server {address} for a name", f"{address}:{port}", [index]
+            "SL202",
+            f"The model asked the name server {address} for a name",
+            f"{address}:{port}",
+            [index],
         )
     elif port is not None:
         yield finding(
             "SL201",
-            f"It tried to reach {_endpoint(address, port)}",
+            f"The model tried to reach {_endpoint(address, port)}",
             _endpoint(address, port),
             [index],
         )
     else:
-        yield finding("SL203", f"It tried to reach an address of family {family}", family, [index])
+        yield finding(
+            "SL203", f"The model tried to reach an address of family {family}", family, [index]
+        )
 
 
 def _redirected(event: Event, index: int, context: _Context) -> Iterator[Finding]:
@@ -213,9 +193,14 @@ def _redirected(event: Event, index: int, context: _Context) -> Iterator[Finding
     for look_up, stolen in (each for each in said if each[0].protocol == "dns"):
         if stolen:
             yield _theft(
-                stolen, f"the name {look_up.domain}, which it looked up", str(look_up.domain), index
+                stolen,
+                f"the name {look_up.domain}, which the model looked up",
+                str(look_up.domain),
+                index,
             )
-        yield finding("SL202", f"It looked up {look_up.domain}", str(look_up.domain), [index])
+        yield finding(
+            "SL202", f"The model looked up {look_up.domain}", str(look_up.domain), [index]
+        )
     talk = [each for each in said if each[0].protocol != "dns"]
     silent = event.syscall == "connect" and event.args.get("type") == "SOCK_DGRAM"
     if not talk and (said or silent):
@@ -225,25 +210,25 @@ def _redirected(event: Event, index: int, context: _Context) -> Iterator[Finding
         if stolen:
             yield _theft(
                 stolen,
-                f"what it sent to {each.domain or where}: {each.payload_preview[:_SHOWN]}",
+                f"the data sent to {each.domain or where}: {each.payload_preview[:_SHOWN]}",
                 where,
                 index,
             )
     first = max((each for each, _ in talk), key=lambda each: each.payload_bytes, default=None)
     whom = f"{first.domain} ({where})" if first and first.domain else where
     if first is None or first.payload_bytes == 0:
-        yield finding("SL201", f"It connected to {whom}", where, [index])
+        yield finding("SL201", f"The model connected to {whom}", where, [index])
     else:
         yield finding(
             "SL201",
-            f"It sent {first.payload_bytes} bytes to {whom}: {first.payload_preview[:_SHOWN]}",
+            f"{SENT} {first.payload_bytes} bytes to {whom}: {first.payload_preview[:_SHOWN]}",
             where,
             [index],
         )
 
 
 def _theft(stolen: Sequence[str], where: str, location: str, index: int) -> Finding:
-    detail = f"It stole {' and '.join(stolen)}: the decoy's mark is in {where}"
+    detail = f"The model stole {' and '.join(stolen)}: the decoy's mark is in {where}"
     return finding("SL301", detail, location, [index], "critical")
 
 
@@ -261,14 +246,18 @@ def _endpoint(address: str, port: int | None) -> str:
 def _socket(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     if event.decision == "denied" and event.args.get("family") != "AF_NETLINK":
         family = event.args.get("family")
-        yield finding("SL203", f"It asked for a socket of family {family}", str(family), [index])
+        yield finding(
+            "SL203", f"The model asked for a socket of family {family}", str(family), [index]
+        )
 
 
 def _binding(event: Event, index: int, _: _Context) -> Iterator[Finding]:
     where = event.args.get("address")
     if isinstance(where, dict) and where.get("family") in ("AF_INET", "AF_INET6"):
         place = _endpoint(str(where.get("address")), where.get("port"))
-        yield finding("SL203", f"It tried to wait for connections at {place}", place, [index])
+        yield finding(
+            "SL203", f"The model tried to wait for connections at {place}", place, [index]
+        )
 
 
 def _open(event: Event, index: int, context: _Context) -> Iterator[Finding]:
@@ -282,21 +271,25 @@ def _open(event: Event, index: int, context: _Context) -> Iterator[Finding]:
         title = context.decoys.titles[path]
         yield finding(
             "SL301",
-            f"It read {title}: a decoy, planted at {path} for who looks there",
+            f"The model read {title} at {path}, a decoy that was planted for this load",
             path,
             [index],
         )
     elif _matches(path, "libraries") or path.startswith(_OWN):
         return
     elif _matches(path, "secrets"):
-        yield finding("SL301", f"It tried to read {path}. No such file is inside.", path, [index])
+        yield finding(
+            "SL301", f"The model tried to read {path}. The room has no such file.", path, [index]
+        )
     elif not _matches(path, "expected"):
-        yield finding("SL303", f"It tried to read {path}", path, [index], _outside_severity(path))
+        yield finding(
+            "SL303", f"The model tried to read {path}", path, [index], _outside_severity(path)
+        )
 
 
 def _outside_severity(path: str) -> Severity:
     """Looking for an own setting in the home folder is what many honest libraries do."""
-    return "low" if path.startswith(("/home/user/.", "/etc/")) else "medium"
+    return "low" if path.startswith(("/home/ubuntu/.", "/etc/")) else "medium"
 
 
 def _write(event: Event, index: int, _: _Context) -> Iterator[Finding]:
@@ -304,10 +297,16 @@ def _write(event: Event, index: int, _: _Context) -> Iterator[Finding]:
         path = event.args.get(label)
         if isinstance(path, str) and not _matches(path, "scratch"):
             severity: Severity = (
-                "low" if path.startswith(("/home/user/.cache", "/home/user/.config")) else "medium"
+                "low"
+                if path.startswith(("/home/ubuntu/.cache", "/home/ubuntu/.config"))
+                else "medium"
             )
             yield finding(
-                "SL302", f"It tried to change {path} ({event.syscall})", path, [index], severity
+                "SL302",
+                f"The model tried to change {path} ({event.syscall})",
+                path,
+                [index],
+                severity,
             )
 
 
@@ -317,7 +316,11 @@ def _refused(event: Event, index: int) -> Iterator[Finding]:
         return
     severity: Severity = "high" if event.syscall in calls["forbidden"] else "medium"
     yield finding(
-        "SL401", f"It called {event.syscall}, which was refused", event.syscall, [index], severity
+        "SL401",
+        f"The model called {event.syscall}, which was refused",
+        event.syscall,
+        [index],
+        severity,
     )
 
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from safe_load.inside import (
+from safe_load.export.extracted import Extracted, ExtractedFile, ExtractedTensor
+from safe_load.rooms.worker_results import (
     Detonated,
     DetonatedFile,
     DetonatedTensor,
-    Extracted,
-    ExtractedFile,
-    ExtractedTensor,
     read_detonated,
     read_extracted,
 )
 
 #: Differences that are told one by one; more of one file say nothing new.
 MAX_DIFFERENCES = 1000
+
+#: Formats whose tensors torch's own code holds, under no names that Python can list. What their programs may do
+#: was read (worker/formats/torchscript.py), and the export holds what the bytes say.
+_PROGRAMS = frozenset({"torchscript", "torchscript-data"})
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,13 @@ class Difference:
     detail: str
 
 
-def compare(extracted: Extracted | object, detonated: Detonated | object) -> list[Difference]:
+def compare(
+    extracted: Extracted | object, detonated: Detonated | object, *, computed: bool = False
+) -> list[Difference]:
     """The differences of the files that both stages read, at most MAX_DIFFERENCES of each file.
+
+    computed: whether the room had the packages that the pickles name. Their objects compute and keep arrays
+    when they are used (HDBSCAN's outlier_scores_), so that arrays which the bytes do not hold are none of the file's.
 
     Takes what the stages sent back, decoded JSON or already typed. Raises ValueError when it is
     not that. A file that did not load, in either stage, gives no differences: its failure is a
@@ -50,20 +57,29 @@ def compare(extracted: Extracted | object, detonated: Detonated | object) -> lis
     return [
         difference
         for file in extracted.files
-        if file.status == "ok" and file.name in produced
+        if file.status == "ok" and file.name in produced and file.format not in _PROGRAMS
         for difference in _of_file(file, produced[file.name])[:MAX_DIFFERENCES]
+        if not (computed and difference.kind == "added" and _holds_arrays(file))
     ]
 
 
+def _holds_arrays(file: ExtractedFile) -> bool:
+    """Whether what a file holds are arrays of numpy, and no tensors."""
+    return all(tensor.kind == "numpy" for tensor in (*file.tensors, *file.left))
+
+
 def _of_file(said: ExtractedFile, produced: DetonatedFile) -> list[Difference]:
-    expected = {tensor.name: tensor for tensor in said.tensors}
-    # A tied tensor is written once, under one of its names: the others stand for it.
+    written = {tensor.name: tensor for tensor in said.tensors}
+    # What was put together of several files is not what loading one of them gives: `left` is.
+    expected = {tensor.path or tensor.name: tensor for tensor in said.tensors if not tensor.made}
+    expected |= {tensor.name: tensor for tensor in said.left}
+    # A tied tensor that is written once: its other names stand for it.
     aliases = set()
-    for names in said.tied:
-        written = next((expected[name] for name in names if name in expected), None)
-        if written is not None:
-            aliases |= set(names) - expected.keys()
-            expected.update(dict.fromkeys(aliases.intersection(names), written))
+    for names in said.tied if not said.left else ():
+        one = next((written[name] for name in names if name in written), None)
+        if one is not None and not one.made:
+            aliases |= set(names) - written.keys()
+            expected.update(dict.fromkeys(aliases.intersection(names), one))
     actual = {tensor.name: tensor for tensor in produced.tensors}
     differences = []
     for name, tensor in expected.items():

@@ -1,0 +1,1 @@
+"""From what was seen and read to findings. Zone: controller."""

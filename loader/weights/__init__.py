@@ -1,0 +1,1 @@
+"""What was changed in a model's weights, against the model that it claims to come from. Zone: controller."""
