@@ -9,10 +9,13 @@ than the library, on purpose:
 - the header is at most `max_header` bytes and names at most `max_entries` tensors;
 - no key stands twice at any level, no number has a sign, a fraction or an exponent, and a tensor has dtype, shape, data_offsets and no other key;
 - a shape has at most 64 dimensions, and their product, zeros counted as ones, stays below 2**63 bits;
-- names have 1 to 1024 bytes of UTF-8 and no control characters (C0, DEL, C1);
+- names have at most 1024 bytes of UTF-8; any character may stand in them;
 - metadata is `"format": "pt"`, keys that begin with `safe_load.`, and aliases: a name that no tensor
   has, with the name of the tensor it is tied to (as safetensors.torch.save_model writes them);
-  its values have at most 65,536 bytes and no control characters.
+  its values have at most 65,536 bytes and, but for names of tensors, no control characters;
+- metadata also holds facts that programs read (`safe_load.worker.tensors.facts`): at most 1000, of printable
+  characters, of at most 1 MiB each and 4 MiB together. An adapter's configuration among them has keys that
+  peft's own kinds of adapters have, and no other.
 
 As for the library, the order of entries in the header is free; the extents, sorted, must follow
 each other from 0 to the end of the file without overlap or hole.
@@ -30,8 +33,10 @@ from math import prod
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeAlias
 
 import msgspec
-from safe_load.hashing import open_regular
-from safe_load.json_strict import Malformed, shown, split
+from safe_load.core import typed
+from safe_load.core.hashing import open_regular
+from safe_load.worker.strict_json import Malformed, shown, split
+from safe_load.worker.tensors import facts
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -53,7 +58,7 @@ OWN_PREFIX = "safe_load."
 _METADATA = "__metadata__"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _Size = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-_DECODER = msgspec.json.Decoder(dict[str, dict[str, str | list[_Size]]])
+_DECODER = typed.decoder(dict[str, dict[str, str | list[_Size]]])
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 PathOrDescriptor: TypeAlias = "int | str | os.PathLike[str]"
@@ -178,10 +183,8 @@ def _check_header(raw: bytes, size: int, where: str, max_entries: int) -> Header
 
 def _check_names(names: Iterable[str], place: str) -> None:
     for name in names:
-        if not name or len(name) > MAX_NAME or len(name.encode()) > MAX_NAME:
-            raise Malformed(f"{place}: the name {shown(name)} is not 1 to {MAX_NAME} bytes long")
-        if _CONTROL.search(name):
-            raise Malformed(f"{place}: the name {shown(name)} holds a control character")
+        if len(name) > MAX_NAME or len(name.encode()) > MAX_NAME:
+            raise Malformed(f"{place}: the name {shown(name)} is longer than {MAX_NAME} bytes")
 
 
 def _decode(raw: bytes, place: str, max_entries: int) -> dict[str, dict[str, str | list[int]]]:
@@ -199,7 +202,7 @@ def _decode(raw: bytes, place: str, max_entries: int) -> dict[str, dict[str, str
         raise Malformed(f"{place}: more than {max_entries:,} tensors")
     # The decoder keeps the last of equal keys, so there are more colons than keys if any two are.
     if bare.count(b":") != len(entries) + sum(map(len, entries.values())):
-        raise Malformed(f"{place}: a key stands twice in one object")
+        raise Malformed(f"{place}: a key appears twice in one object")
     # -0 is no unsigned integer to the library.
     if b"-" in bare:
         raise Malformed(f"{place}: a number has a minus sign")
@@ -237,11 +240,18 @@ def _metadata(
     _check_names(metadata, f"{place}, {_METADATA}")
     values: dict[str, str] = {}
     aliases: dict[str, str] = {}
+    told: dict[str, str] = {}
     for key, value in metadata.items():
         where = f"{place}, {_METADATA}, {shown(key)}"
         if not isinstance(value, str):
             raise Malformed(f"{where}: its value is not a string")
-        if len(value.encode()) > MAX_METADATA_VALUE or _CONTROL.search(value):
+        if value not in tensors and facts.is_fact(key):
+            told[key] = value
+            values[key] = value
+            continue
+        if len(value.encode()) > MAX_METADATA_VALUE or (
+            value not in tensors and _CONTROL.search(value)
+        ):
             raise Malformed(f"{where}: its value is too long or holds a control character")
         if key in tensors:
             raise Malformed(f"{where}: an alias that is a tensor too")
@@ -253,4 +263,8 @@ def _metadata(
                 raise Malformed(f"{where}: {shown(value)} names no tensor of this file")
             aliases[key] = value
         values[key] = value
+    if reason := facts.objection(told):
+        raise Malformed(f"{place}, {_METADATA}: {reason}")
+    if twice := [key for key in told if key in tensors]:
+        raise Malformed(f"{place}, {_METADATA}, {shown(twice[0])}: a fact that is a tensor too")
     return values, aliases

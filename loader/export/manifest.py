@@ -7,26 +7,39 @@ bounded and every path in it is checked.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from safe_load.json_strict import Malformed, shown
-from safe_load.report import Source, Tool  # noqa: TC002  (msgspec reads the annotations)
+from safe_load.core import typed
+from safe_load.core.report import Digests, Source, Tool  # noqa: TC002 (msgspec reads them)
+from safe_load.worker.strict_json import Malformed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAME = "safe-load.manifest.json"
 SCHEMA = "safe-load/manifest/1"
 MAX_BYTES = 64 << 20
 MAX_FILES = 100_000
 
+_DIGEST = re.compile("[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file. path: relative, with slashes; size in bytes; sha256 in hex."""
+class SourceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of the source. path: relative, with slashes; size in bytes; sha256 in hex."""
 
     path: str
     size: Annotated[int, msgspec.Meta(ge=0)]
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One exported file. path: relative, with slashes; size in bytes."""
+
+    path: str
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    digests: Digests
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tool: Tool
     policy: str
     source: Source
-    sources: list[FileEntry]
+    sources: list[SourceEntry]
     files: list[FileEntry]
     created: str
 
@@ -53,7 +66,7 @@ def decode(data: bytes, *, where: str = NAME) -> Manifest:
     if len(data) > MAX_BYTES:
         raise Malformed(f"{where}: more than {MAX_BYTES:,} bytes")
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = typed.decode(data, Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"{where}: not a manifest of safe-load: {error}") from None
     if manifest.schema != SCHEMA:
@@ -76,7 +89,8 @@ def check_path(path: str) -> str:
 
 
 def _check(manifest: Manifest, where: str) -> None:
-    for entries in (manifest.sources, manifest.files):
+    listed: tuple[Sequence[SourceEntry | FileEntry], ...] = (manifest.sources, manifest.files)
+    for entries in listed:
         if len(entries) > MAX_FILES:
             raise Malformed(f"{where}: more than {MAX_FILES:,} files")
         seen: set[str] = set()
@@ -88,3 +102,7 @@ def _check(manifest: Manifest, where: str) -> None:
             if entry.path in seen:
                 raise Malformed(f"{where}: {shown(entry.path)} is listed twice")
             seen.add(entry.path)
+    for file in manifest.files:
+        for digest in (file.digests.blake3, file.digests.sha256):
+            if digest is not None and not _DIGEST.fullmatch(digest):
+                raise Malformed(f"{where}: {shown(file.path)} has a malformed digest")

@@ -9,29 +9,27 @@ export beside it.
 from __future__ import annotations
 
 import errno
-import fcntl
-import hashlib
 import os
-import re
-import secrets
-import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
-from safe_load import copying, manifest
-from safe_load.errors import LimitHit, UsageError
-from safe_load.hashing import sha256_files
+from safe_load.core.atomic_files import make_hidden, remove_tree, sweep_folders
+from safe_load.core.errors import LimitHit, UsageError
+from safe_load.core.hashing import Hashes, hash_files
+from safe_load.core.interrupts import held_back
+from safe_load.core.report import Digests
+from safe_load.export import copying, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from safe_load.copying import Run
+    from safe_load.core.hashing import Algorithm
+    from safe_load.export.copying import Run
 
-_MARK = ".safe-load-"
-_HIDDEN = re.compile(r"\..+" + re.escape(_MARK) + "[0-9a-f]{8}", re.DOTALL)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -43,42 +41,56 @@ class Staging:
             descriptor = staging.open_output("model.safetensors")
             ...
             staging.write("config.json", data)
-            exported = staging.publish(make_manifest)
+            exported = staging.publish(head)
 
-    Leaving the block without `publish` removes everything that was made.
+    Leaving the block without `publish`, or by a Ctrl-C, removes everything that was made.
     """
 
-    def __init__(self, target: Path, path: Path, descriptor: int, made: list[Path]) -> None:
+    def __init__(
+        self,
+        target: Path,
+        path: Path,
+        descriptor: int,
+        made: list[Path],
+        algorithms: tuple[Algorithm, ...],
+    ) -> None:
         self.target = target
+        self._algorithms = algorithms
         self.path = path
         self._descriptor = descriptor
         self._made = made
         self._outputs: dict[str, int] = {}
-        self._digests: dict[str, tuple[int, int, str]] = {}
+        self._digests: dict[str, tuple[int, int, Digests]] = {}
         self._filled: set[str] = set()
         self._published = False
 
     @classmethod
-    def create(cls, target: Path, *, expected: int = 0) -> Self:
+    def create(cls, target: Path, *, expected: int = 0, sha256: bool = False) -> Self:
         """Start an export to `target`, which must not exist or be an empty folder.
 
-        expected: bytes that the export will take. Raises UsageError when the target is taken, its
+        expected: bytes that the export will take. sha256: the manifest has the SHA-256 of each file
+        too. Raises UsageError when the target is taken, its
         folder cannot be written, or its file system has less space than expected.
         """
+        with held_back():
+            return cls._create(target, expected, ("blake3", "sha256") if sha256 else ("blake3",))
+
+    @classmethod
+    def _create(cls, target: Path, expected: int, algorithms: tuple[Algorithm, ...]) -> Self:
         target = Path(os.path.realpath(target))
         _check_free(target)
         made: list[Path] = []
         try:
             _make_parents(target.parent, made)
-            sweep(target.parent)
+            sweep_folders(target.parent)
             space = os.statvfs(target.parent)
             if space.f_bavail * space.f_frsize < expected:
                 raise UsageError(
                     f"{target.parent} has {space.f_bavail * space.f_frsize:,} bytes free, the export "
                     f"needs {expected:,}: make room, or choose another -o."
                 )
-            path, descriptor = _make_locked(target)
-            return cls(target, path, descriptor, made)
+            path, descriptor = make_hidden(target)
+            return cls(target, path, descriptor, made, algorithms)
         except OSError as error:
             _remove_parents(made)
             raise UsageError(f"{target} cannot be written: {error.strerror}") from error
@@ -107,6 +119,17 @@ class Staging:
         self._digests.pop(name, None)
         (self.path / name).unlink()
 
+    def take_out(self, name: str) -> int:
+        """Remove an output, whose descriptor is the caller's from now on."""
+        descriptor = self._outputs.pop(name)
+        self._digests.pop(name, None)
+        (self.path / name).unlink()
+        return descriptor
+
+    def disk(self) -> AbstractContextManager[None]:
+        """A block that writes to outputs: LimitHit says that the disk is full."""
+        return _disk_full(self.target)
+
     def write(self, name: str, data: bytes) -> None:
         """Put a new file with this content beside the others. Raises as `open_output`."""
         view = memoryview(data)
@@ -116,14 +139,18 @@ class Staging:
                 view = view[os.write(descriptor, view) :]
 
     def fill(
-        self, name: str, source: int, runs: Sequence[Run], progress: Callable[[int], None]
+        self,
+        name: str,
+        sources: Sequence[int],
+        runs: Sequence[Run],
+        progress: Callable[[int], None],
     ) -> None:
         """Copy into an output what is still missing in it, and hash it in the same pass. Raises as
         `copying.copy`, and LimitHit."""
-        digest = hashlib.sha256()
+        digest = Hashes(self._algorithms)
         with _disk_full(self.target):
-            copying.copy(source, self._outputs[name], runs, digest, progress)
-        self._digests[name] = (*self._state(name), digest.hexdigest())
+            copying.copy(sources, self._outputs[name], runs, digest, progress)
+        self._digests[name] = (*self._state(name), Digests(**digest.hex()))
         self._filled.add(name)
 
     def is_filled(self, name: str) -> bool:
@@ -132,9 +159,9 @@ class Staging:
 
     def _digest_outputs(self) -> None:
         names = [name for name in self._outputs if name not in self._digests]
-        digests = sha256_files([self.path / name for name in names])
+        found = hash_files({self.path / name: self._algorithms for name in names})
         for name in names:
-            self._digests[name] = (*self._state(name), digests[self.path / name])
+            self._digests[name] = (*self._state(name), Digests(**found[self.path / name]))
 
     def _state(self, name: str) -> tuple[int, int]:
         """Size and time of the last change of an output."""
@@ -143,13 +170,13 @@ class Staging:
 
     def publish(
         self,
-        make_manifest: Callable[[list[manifest.FileEntry]], bytes],
+        head: manifest.Manifest,
         *,
         durable: bool = True,
     ) -> list[manifest.FileEntry]:
-        """Hash all files, add the manifest that is made of that, and show the folder to the world.
+        """Hash all files, add the manifest that lists them, and show the folder to the world.
 
-        durable: also wait until all is on the disk. Returns every file of the folder. Raises
+        head: the manifest without its files. durable: also wait until all is on the disk. Returns every file of the folder. Raises
         UsageError when the target was taken meanwhile, LimitHit when the disk is full.
         """
         names = sorted(self._outputs)
@@ -161,20 +188,28 @@ class Staging:
             manifest.FileEntry(name, self._digests[name][0], self._digests[name][2])
             for name in names
         ]
-        data = make_manifest(entries)
+        data = manifest.encode(msgspec.structs.replace(head, files=entries))
         self.write(manifest.NAME, data)
-        digest = sha256_files([self.path / manifest.NAME])[self.path / manifest.NAME]
+        self._digest_outputs()
+        self.show(durable=durable)
+        return [
+            *entries,
+            manifest.FileEntry(manifest.NAME, len(data), self._digests[manifest.NAME][2]),
+        ]
+
+    def show(self, *, durable: bool = True) -> None:
+        """Show the folder as it is, which already holds a manifest. Raises as `publish`."""
         self._open_to_readers(durable)
-        try:
-            self.path.rename(self.target)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise _taken(self.target) from error
-            raise UsageError(f"{self.target} cannot be written: {error.strerror}") from error
-        self._published = True
+        with held_back():
+            try:
+                self.path.rename(self.target)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise _taken(self.target) from error
+                raise UsageError(f"{self.target} cannot be written: {error.strerror}") from error
+            self._published = True
         if durable:
             _sync(self.target.parent)
-        return [*entries, manifest.FileEntry(manifest.NAME, len(data), digest)]
 
     def _open_to_readers(self, durable: bool) -> None:
         """Give files and folders the permissions that the user's umask would have given them."""
@@ -201,12 +236,15 @@ class Staging:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._published:
-            remove_tree(self.path)
-            _remove_parents(self._made)
-        for descriptor in self._outputs.values():
-            os.close(descriptor)
-        os.close(self._descriptor)
+        with held_back():
+            # Interrupted, a load leaves nothing, not even what was complete an instant ago.
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if interrupted or not self._published:
+                remove_tree(self.target if self._published else self.path)
+                _remove_parents(self._made)
+            for descriptor in self._outputs.values():
+                os.close(descriptor)
+            os.close(self._descriptor)
 
 
 def index_json(weight_map: dict[str, str], total_size: int) -> bytes:
@@ -245,60 +283,6 @@ def _remove_parents(made: list[Path]) -> None:
         # Another export may have put something there meanwhile: then it stays.
         with suppress(OSError):
             path.rmdir()
-
-
-def _make_locked(target: Path) -> tuple[Path, int]:
-    """A new hidden folder beside the target, and a descriptor on it that holds its lock."""
-    while True:
-        path = hidden_beside(target)
-        path.mkdir(mode=0o700)
-        try:
-            descriptor = os.open(path, _FOLDER)
-        except FileNotFoundError:  # another export has swept it away already
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between mkdir and flock another export may have taken it for a stale one.
-            if os.fstat(descriptor).st_nlink > 0 and path.exists():
-                return path, descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            remove_tree(path)
-            raise
-        else:
-            os.close(descriptor)
-
-
-def sweep(folder: Path) -> None:
-    """Remove hidden folders in `folder` of earlier exports whose process is dead."""
-    with os.scandir(folder) as entries:
-        found = [Path(entry.path) for entry in entries if _HIDDEN.fullmatch(entry.name)]
-    for path in found:
-        # It may vanish meanwhile, or be another user's: neither is ours to care for.
-        with suppress(OSError):
-            descriptor = os.open(path, _FOLDER)
-            try:
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    # The lock went with the process, however that died (flock(2)).
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    remove_tree(path)
-            finally:
-                os.close(descriptor)
-
-
-def hidden_beside(target: Path) -> Path:
-    """A new name, beside the target, for what is not to be seen and may be swept away."""
-    return target.with_name(f".{target.name}{_MARK}{secrets.token_hex(4)}")
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder of ours and all in it, also where it was made read-only, as far as it goes."""
-    for folder, _, _ in os.walk(path):
-        with suppress(OSError):
-            os.chmod(folder, 0o700)  # noqa: PTH101
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""A cleared copy: staged, checked, written, verified. Zone: controller."""
