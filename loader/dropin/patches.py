@@ -41,7 +41,7 @@ class Patches:
         """The replacements stand within this block, which may be entered many times at once."""
         with self._lock:
             if self._users == 0:
-                self._install()
+                self._install(self._find())
             self._users += 1
         try:
             yield
@@ -51,9 +51,15 @@ class Patches:
                 if self._users == 0:
                     self._restore()
 
-    def _install(self) -> None:
+    def extend(self, patches: Iterable[Patch]) -> None:
+        """Replace more, where replacements stand; nothing where none do."""
+        with self._lock:
+            if self._users > 0:
+                self._install(patches)
+
+    def _install(self, patches: Iterable[Patch]) -> None:
         try:
-            for patch in self._find():
+            for patch in patches:
                 # As it stands there: a classmethod, and not what it gives when it is asked for.
                 original = Patch(patch.owner, patch.name, vars(patch.owner)[patch.name])
                 setattr(patch.owner, patch.name, patch.replacement)

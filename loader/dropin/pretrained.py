@@ -7,31 +7,32 @@ the caller has imported, and it is only shown cleared folders.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache, wraps
-from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from safe_load import hub
-from safe_load.dropin import ties
+from safe_load.core.errors import UsageError
+from safe_load.core.escape import visible
+from safe_load.dropin import compat
 from safe_load.dropin.patches import Patch
-from safe_load.errors import UsageError
-from safe_load.formats.escape import visible
+from safe_load.sources import hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 #: Arguments that say which files are meant. They are used up when the folder is chosen and cleared.
-_PLACE = (
+PLACE = (
     "subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download", "proxies",
 )  # fmt: skip
-_CHOICE = ("variant", "use_safetensors")
-_USED_UP = ("code_revision", "use_auth_token", "resume_download", "mirror", "_commit_hash")
+CHOICE = ("variant", "use_safetensors")
+ADAPTER_CONFIG = "adapter_config.json"
 #: What no argument may ask for, and what to do instead.
 _REFUSED = {
     "trust_remote_code": "runs Python code that the model brings, which safe-load never does",
@@ -39,11 +40,6 @@ _REFUSED = {
     "from_tf": "asks for TensorFlow weights, which safe-load does not read",
     "from_flax": "asks for Flax weights, which safe-load does not read",
 }
-
-
-#: The keys of configurations whose models read from their source again. num_mtp_layers:
-#: MtpModel.from_pretrained; adapter_attn_dim: Wav2Vec2PreTrainedModel.load_adapter.
-_READ_LATER = ("num_mtp_layers", "num_nextn_predict_layers", "adapter_attn_dim")
 
 
 @dataclass(frozen=True)
@@ -65,10 +61,11 @@ def patches(scope: Callable[[], Scope | None]) -> Iterator[Patch]:
     for owner in _owners(tuple(sys.modules)):
         method = vars(owner)["from_pretrained"]
         yield Patch(owner, "from_pretrained", classmethod(_routed(method.__func__, scope)))
-    pipelines = sys.modules.get("transformers.pipelines")
-    for name in _PIPELINES:
-        if original := getattr(pipelines, name, None):
-            yield Patch(pipelines, name, _left_out(original, scope))
+    for owner, name, instead in compat.upstream().left_out():
+        replacement = _left_out(getattr(owner, name), instead, scope)
+        yield Patch(
+            owner, name, staticmethod(replacement) if isinstance(owner, type) else replacement
+        )
 
 
 @lru_cache(maxsize=1)
@@ -77,24 +74,8 @@ def _owners(_modules: tuple[str, ...]) -> list[type]:
 
     Looked for again when other modules are loaded than the last time: no class of transformers comes
     without its module, and to look at thousands of them takes as long as a tenth of a load."""
-    import transformers as stock  # noqa: PLC0415 - only who loads models pays for it
-    from transformers.models.auto import auto_factory, configuration_auto  # noqa: PLC0415
-
-    backbones = auto_factory._BaseAutoBackboneClass
-    pending: list[type] = [
-        stock.PreTrainedModel,
-        stock.PreTrainedConfig,
-        stock.GenerationConfig,
-        stock.PreTrainedTokenizerBase,
-        stock.FeatureExtractionMixin,
-        stock.ProcessorMixin,
-        auto_factory._BaseAutoModelClass,
-        configuration_auto.AutoConfig,
-        stock.AutoTokenizer,
-        stock.AutoProcessor,
-        stock.AutoFeatureExtractor,
-        *_hidden(),
-    ]
+    upstream = compat.upstream()
+    pending = upstream.roots()
     owners: dict[type, None] = {}
     seen: set[type] = set()
     while pending:
@@ -105,60 +86,21 @@ def _owners(_modules: tuple[str, ...]) -> list[type]:
         # A mixin reads the source before the class that it is mixed into does.
         pending += [*type.__subclasses__(owner), *owner.__mro__[1:-1]]
         own = isinstance(vars(owner).get("from_pretrained"), classmethod)
-        # A backbone asks the hub whether it knows the name as it was given, and then its base class.
         # Classes of others may mean something else by it; when they read, they call one of these.
-        if own and owner is not backbones and owner.__module__.startswith("transformers."):
+        if own and upstream.is_own(owner) and not upstream.asks_its_base(owner):
             owners[owner] = None
     return list(owners)
 
 
-#: Where classes are that read the source by themselves, and that transformers shows nobody (for want
-#: of a package, while its own code uses them) or imports only when they are asked for.
-_HIDDEN = {
-    "image_processing_base": "ImageProcessingMixin",
-    "video_processing_utils": "BaseVideoProcessor",
-    "models.auto.image_processing_auto": "AutoImageProcessor",
-    "models.auto.video_processing_auto": "AutoVideoProcessor",
-    "decision.configuration_utils": "DecisionConfig",
-    "decision.modeling_utils": "DecisionMixin",
-    "tokenization_mistral_common": "MistralCommonBackend",
-    "models.clvp.configuration_clvp": "ClvpEncoderConfig",
-    "models.bark.processing_bark": "BarkProcessor",
-    "models.pop2piano.processing_pop2piano": "Pop2PianoProcessor",
-    "models.wav2vec2_with_lm.processing_wav2vec2_with_lm": "Wav2Vec2ProcessorWithLM",
-}
-
-
-#: What pipeline() looks for in the source itself, where the package for it is installed: the model that
-#: an adapter names, which it would fetch, and the pickled language model of a decoder.
-_PIPELINES = ("find_adapter_config_file", "_maybe_load_ctc_decoder")
-
-
 @cache
 def _left_out(
-    original: Callable[..., Any], scope: Callable[[], Scope | None]
+    original: Callable[..., Any], instead: Callable[..., Any], scope: Callable[[], Scope | None]
 ) -> Callable[..., Any]:
     @wraps(original)
     def found(*args: Any, **kwargs: Any) -> Any:
-        return original(*args, **kwargs) if scope() is None else None
+        return (original if scope() is None else instead)(*args, **kwargs)
 
     return found
-
-
-def _hidden() -> Iterator[type]:
-    """Those that are imported by now. Who looks for what is imported later calls `uncover` before."""
-    for module, name in _HIDDEN.items():
-        found = getattr(sys.modules.get(f"transformers.{module}"), name, None)
-        if isinstance(found, type):
-            yield found
-
-
-def uncover() -> None:
-    """Import every class that reads a source by itself, so that `patches` finds it."""
-    for module in _HIDDEN:
-        # Not of this version, or it needs a package that is not there: then it loads nothing either.
-        with suppress(ImportError):
-            import_module(f"transformers.{module}")
 
 
 @cache
@@ -193,25 +135,27 @@ def _first_parameter(method: Callable[..., Any]) -> str:
 def _load(
     cls: type, read: Callable[..., Any], through: Scope, source: object, kwargs: dict[str, Any]
 ) -> Any:
-    if not isinstance(source, (str, os.PathLike)) or os.fspath(source) in _reading.get():
+    if not isinstance(source, (str, os.PathLike)) or is_cleared(os.fspath(source)):
         return read(source, **kwargs)
     refuse(kwargs)
     asked = str(os.fspath(source))
-    where = {name: kwargs.pop(name) for name in _PLACE if name in kwargs}
-    choice = {name: kwargs.pop(name) for name in _CHOICE if kwargs.get(name) not in (None, "")}
-    for name in (*_CHOICE, *_USED_UP):
+    where = {name: kwargs.pop(name) for name in PLACE if name in kwargs}
+    choice = {name: kwargs.pop(name) for name in CHOICE if kwargs.get(name) not in (None, "")}
+    upstream = compat.upstream()
+    for name in (*CHOICE, *upstream.used_up):
         kwargs.pop(name, None)
     if isinstance(kwargs.get("config"), (str, os.PathLike)):
-        kwargs["config"] = _cleared(through, str(os.fspath(kwargs["config"])), where, {})
-    if any(base.__module__.startswith("transformers.models.auto.") for base in cls.__mro__):
+        kwargs["config"] = cleared(through, str(os.fspath(kwargs["config"])), where, {})
+    if upstream.is_auto(cls):
         kwargs["trust_remote_code"] = False  # not even asked on the terminal
-    model = {"PreTrainedModel", "_BaseAutoModelClass"} & {base.__name__ for base in cls.__mro__}
-    if not model:
+    if not upstream.is_model(cls):
         choice["weights_optional"] = True
-    place = _cleared(through, asked, where, choice)
+    place = cleared(through, asked, where, choice)
+    if upstream.is_model(cls) and base_of(place) == "":
+        raise UsageError(no_base(asked))
     try:
-        with _read_freely(place, kwargs.get("config")):
-            result = ties.load(read, place, kwargs) if model else read(place, **kwargs)
+        with read_freely(place, kwargs.get("config")):
+            result = read(place, **kwargs)
     except (OSError, ValueError) as error:
         error.args = tuple(_named(part, place, asked) for part in error.args)
         raise
@@ -219,24 +163,32 @@ def _load(
     return result
 
 
-def refuse(kwargs: Mapping[str, Any]) -> None:
-    """Raise UsageError for an argument that asks for what must not be."""
-    for name, reason in _REFUSED.items():
+def is_cleared(source: str) -> bool:
+    """Whether it is, or lies in, a cleared copy that stock code is reading in this context."""
+    path = os.path.abspath(source)  # noqa: PTH100 - cleared copies hold no links
+    return any(
+        source == place or path.startswith(f"{place.rstrip('/')}/") for place in _reading.get()
+    )
+
+
+def refuse(kwargs: Mapping[str, Any], more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Raise UsageError for an argument that asks for what must not be. more: further names, with reasons."""
+    for name, reason in (_REFUSED | dict(more)).items():
         if kwargs.get(name):
-            raise UsageError(f"{name}={kwargs[name]!r} {reason}; leave it out.")
+            raise UsageError(f"{name}={kwargs[name]!r} {reason}; remove this argument.")
 
 
-def _cleared(
+def cleared(
     through: Scope, source: str, where: Mapping[str, Any], choice: Mapping[str, Any]
 ) -> str:
     """The cleared folder of a source, or the file in it that stands for a source that is a file."""
-    if source in _reading.get():
+    if is_cleared(source):
         return source
     if os.path.lexists(source):
         path = Path(source, where.get("subfolder") or "")
         if not path.resolve().is_relative_to(Path(source).resolve()):
             raise UsageError(
-                f"{visible(str(path))} leads out of {visible(source)}: name it itself."
+                f"{visible(str(path))} leads out of {visible(source)}: pass that folder itself as the source."
             )
         found: Path | hub.Snapshot = path
     else:
@@ -246,35 +198,48 @@ def _cleared(
         # A configuration by its own name: what may be read of it is in its folder's copy.
         return str(through.clear(path.parent, **choice) / path.name)
     folder = through.clear(found, **choice)
-    if (path / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        raise UsageError(
-            f"{visible(source)} is an adapter, and the model that it names is not fetched unasked: "
-            "load that model by its own name, and then the adapter with peft."
-        )
     if path.is_file():
         return str(next(folder.glob("*.safetensors")))
     return str(folder)
 
 
+def base_of(cleared: str) -> str | None:
+    """The base model that a cleared copy of an adapter names, "" if none; None where it is no adapter."""
+    folder = Path(cleared)
+    if (folder / "config.json").is_file() or not (folder / ADAPTER_CONFIG).is_file():
+        return None
+    base = json.loads((folder / ADAPTER_CONFIG).read_bytes()).get("base_model_name_or_path")
+    return base if isinstance(base, str) else ""
+
+
+def no_base(source: str) -> str:
+    """What to say of an adapter whose base somebody wants."""
+    return (
+        f"{visible(source)} is an adapter, and safe-load does not take its base model from the adapter's word: load "
+        "the base model by its own name, and then the adapter with peft.PeftModel.from_pretrained; or confirm the "
+        'base with the option base="ORG/NAME@REVISION".'
+    )
+
+
 def _fetched(source: str, where: Mapping[str, Any], choice: Mapping[str, Any]) -> hub.Snapshot:
     """What is on a hub under that name: "org/name", as from_pretrained has it, or hf://."""
-    from safe_load.vault import cleared  # noqa: PLC0415 - which imports much
-    from safe_load.vault.entries import Vault  # noqa: PLC0415
+    from safe_load.cache import lookup  # noqa: PLC0415 - which imports much
+    from safe_load.cache.entries import Cache  # noqa: PLC0415
 
     if where.get("proxies"):
         raise UsageError(
-            "proxies are taken from the environment: set HTTPS_PROXY, and leave it out."
+            "proxies: safe-load takes them from the environment; set HTTPS_PROXY, and remove this argument."
         )
     if hub.is_name(source):
         name = hub.parse(source)
     else:
         revision, folder = where.get("revision"), where.get("subfolder")
         name = hub.named(source, revision and str(revision), folder or "")
-    wanted = {key: value for key, value in choice.items() if key in _CHOICE}
+    wanted = {key: value for key, value in choice.items() if key in CHOICE}
     wanted |= {key: where[key] for key in ("cache_dir", "token") if key in where}
-    return cleared.fetch(
+    return lookup.fetch(
         name,
-        Vault(cleared.home()),
+        Cache(lookup.home()),
         local_files_only=bool(where.get("local_files_only")),
         force_download=bool(where.get("force_download")),
         weights=not choice.get("weights_optional"),
@@ -283,7 +248,7 @@ def _fetched(source: str, where: Mapping[str, Any], choice: Mapping[str, Any]) -
 
 
 @contextmanager
-def _read_freely(*places: object) -> Iterator[None]:
+def read_freely(*places: object) -> Iterator[None]:
     """Let stock code read these folders, and what it calls in turn."""
     token = _reading.set((*_reading.get(), *(place for place in places if isinstance(place, str))))
     try:
@@ -312,7 +277,7 @@ def _rename(result: object, place: str, asked: str) -> None:
         if callable(modules := getattr(item, "modules", None)):
             pending += modules()
         names = getattr(item, "__dict__", {})
-        for name in ("name_or_path", "_name_or_path"):
+        for name in compat.upstream().names:
             if names.get(name) == place:
                 setattr(item, name, asked)
         for part in names.values():
@@ -327,4 +292,4 @@ def _reads_later(result: object) -> bool:
     that predict further tokens (generation_config.json asks for it), and adapters of a language."""
     config = result if hasattr(result, "model_type") else getattr(result, "config", None)
     parts = [config, *(getattr(config, "__dict__", {}).values())]
-    return any(getattr(part, name, None) for part in parts for name in _READ_LATER)
+    return any(getattr(part, name, None) for part in parts for name in compat.upstream().read_later)

@@ -1,29 +1,32 @@
-"""torch.load, joblib.load and numpy.load by way of the sandbox: what they would give, where that is
-tensors or arrays in containers of plain values.
+"""torch.load, joblib.load and numpy.load by way of the sandbox: what they would give, with stand-ins for
+objects of classes that are not modelled.
 
-Zone: the caller's process, beside the controller. The file is cleared; its tensors are read from the
-copy, and the containers around them are made again from the structure that lies beside it.
+Zone: the caller's process, beside the controller. The file is cleared; its values are made again from
+the bytes of the copy and the structure that lies beside them.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import tempfile
+import warnings
 from contextlib import contextmanager
 from functools import wraps
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from safe_load import structure
+from safe_load.core.errors import NotLoadable, UsageError
+from safe_load.core.escape import visible
+from safe_load.dropin import making, unmodelled
 from safe_load.dropin.patches import Patch, everywhere
-from safe_load.errors import NotLoadable
-from safe_load.formats.escape import visible
-from safe_load.sandbox.room import folder
+from safe_load.dropin.stored import Stored
+from safe_load.export import structure
+from safe_load.sandbox import private_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from safe_load.dropin.pretrained import Scope
 
@@ -48,11 +51,21 @@ def patches(scope: Scoped) -> Iterator[Patch]:
 
 def _torch_load(original: Callable[..., Any], scope: Scoped) -> Callable[..., Any]:
     @wraps(original)
-    def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def load(
+        f: Any, map_location: Any = None, pickle_module: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         through = scope()
         if through is None:
-            return original(f, map_location, *args, **kwargs)
-        return _read(through, f, "torch.load", map_location)
+            return original(f, map_location, pickle_module, *args, **kwargs)
+        if pickle_module is not None and pickle_module is not pickle:
+            name = getattr(pickle_module, "__name__", type(pickle_module).__name__)
+            raise UsageError(
+                f"pickle_module={visible(str(name))} would unpickle the file here, which the guard "
+                "never does; leave it out"
+            )
+        if kwargs.get("mmap") and not isinstance(f, (str, os.PathLike)):
+            raise ValueError("f must be a string filename in order to use mmap argument")
+        return read(through, f, "torch.load", map_location)
 
     return load
 
@@ -63,7 +76,7 @@ def _joblib_load(original: Callable[..., Any], scope: Scoped) -> Callable[..., A
         through = scope()
         if through is None:
             return original(filename, *args, **kwargs)
-        return _read(through, filename, "joblib.load")
+        return read(through, filename, "joblib.load")
 
     return load
 
@@ -83,23 +96,33 @@ def _numpy_load(original: Callable[..., Any], scope: Scoped) -> Callable[..., An
         except ValueError:
             if start is not None:
                 file.seek(start)
-            return _read(through, file, "numpy.load")
+            return read(through, file, "numpy.load")
 
     return load
 
 
-def _read(through: Scope, file: Any, function: str, map_location: Any = None) -> Any:
-    """What the function would give for a path or a file object."""
+def read(through: Scope, file: Any, function: str, map_location: Any = None) -> Any:
+    """What the function would give for a path or a file object; a warning names the stand-ins in it."""
+    root, sentence = made(through, file, function, map_location)
+    if sentence is not None:
+        warnings.warn(sentence, unmodelled.StandInWarning, stacklevel=3)
+    return root
+
+
+def made(
+    through: Scope, file: Any, function: str, map_location: Any = None
+) -> tuple[Any, str | None]:
+    """The same, and the sentence; None where nothing in it is a stand-in."""
     with _on_disk(file) as (path, name):
-        cleared = through.clear(path)
+        cleared = through.clear(path, whole=True)
         nodes = structure.read(cleared)
         if nodes is None:
             raise NotLoadable(
-                f"{name}: what {function} returns cannot be made again outside of the sandbox; "
-                "safe_load.load_file gives the tensors"
+                f"{name}: the result of {function} cannot be rebuilt outside of the sandbox; "
+                "use safe_load.load_file to get the tensors"
             )
-        tensors = _Tensors(cleared, map_location)
-        return structure.rebuild(nodes, tensors.tensor, tensors.array, name)
+        values = making.Making(nodes, Stored(cleared, nodes, map_location), name)
+        return values.root(), values.stand_ins.sentence(name)
 
 
 @contextmanager
@@ -111,58 +134,12 @@ def _on_disk(file: Any) -> Iterator[tuple[str, str]]:
             yield path, visible(path)
         return
     temporary = tempfile.gettempdir()
-    folder.sweep(temporary)  # what processes left that were killed here
-    place, held = folder.make(temporary)
+    private_folders.sweep(temporary)  # what processes left that were killed here
+    place, held = private_folders.make(temporary)
     try:
         with open(f"{place}/file", "xb") as copy:
             shutil.copyfileobj(file, copy)
         yield f"{place}/file", "the open file"
     finally:
-        folder.remove(place)
+        private_folders.remove(place)
         os.close(held)
-
-
-class _Tensors:
-    """The tensors of a cleared file, under all of their names."""
-
-    def __init__(self, cleared: Path, map_location: Any) -> None:
-        from safetensors import safe_open  # noqa: PLC0415 - which imports numpy
-
-        (self._file,) = cleared.glob("*.safetensors")
-        self._map_location = map_location
-        with safe_open(self._file, framework="np") as opened:
-            self._aliases: dict[str, str] = opened.metadata() or {}
-        self._torch: dict[str, Any] = {}
-        self._numpy: dict[str, Any] = {}
-
-    def tensor(self, name: str, grad: bool, parameter: bool) -> Any:
-        """A tensor of torch. Tied ones share their memory, as in the file."""
-        import torch  # noqa: PLC0415 - the caller has it
-        from safetensors.torch import load_file  # noqa: PLC0415
-
-        if not self._torch:
-            self._torch = {
-                key: _placed(torch, value, self._map_location)
-                for key, value in load_file(self._file).items()
-            }
-        tensor = self._torch[self._aliases.get(name, name)].detach()
-        return torch.nn.Parameter(tensor, grad) if parameter else tensor.requires_grad_(grad)
-
-    def array(self, name: str) -> Any:
-        """An array of numpy."""
-        from safetensors.numpy import load_file  # noqa: PLC0415
-
-        self._numpy = self._numpy or load_file(self._file)
-        return self._numpy[self._aliases.get(name, name)]
-
-
-def _placed(torch: Any, tensor: Any, where: Any) -> Any:
-    """The tensor where map_location says. All of a cleared file is on the CPU."""
-    if isinstance(where, bytes):
-        where = where.decode()
-    if isinstance(where, dict):
-        where = where.get("cpu")
-    if where is None or isinstance(where, (str, torch.device)):
-        return tensor if where is None else tensor.to(where)
-    storage = where(tensor.untyped_storage(), "cpu")
-    return tensor if storage is None else tensor.to(storage.device)
