@@ -1,7 +1,7 @@
 """What a clearance is worth: the bytes it was given for, and the policy that gave it.
 
 Zone: controller. Two loads with the same key would say the same; anything that could change what a
-load lets out is part of it, so no old clearance outlives a change of policy.
+load lets out is part of it, so no old cleared copy outlives a change of policy.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from safe_load import rooms
-from safe_load.version import version
+from safe_load.attest import files_beside, trust
+from safe_load.core.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from safe_load.inventory import Inventory
-    from safe_load.options import Options
+    from safe_load.cache.source_index import SourceIndex
+    from safe_load.core.options import Options
     from safe_load.sandbox.backends.interface import Backend
-    from safe_load.vault.source_index import SourceIndex
+    from safe_load.sources.inventory import Inventory
 
 _FORMAT = 1
 _CODE = (".py", ".json", ".toml")
 #: What the effective profile holds already; what only decides what is told of a load; what only
 #: decides which files there are, or whether there is a load. Any other option is part of the key.
 _DECIDE_NOTHING = frozenset(
-    "profile timeout memory hash record trace export_despite_findings weights_optional all_files".split()
+    "profile unsafe_profile origins timeout memory hash record trace export_despite_findings "
+    "weights_optional all_files trust require_attestation".split()
 )
 _PACKAGE = Path(__file__).parent.parent
 
@@ -42,30 +43,40 @@ def policy(options: Options, backend: Backend, index: SourceIndex) -> dict[str, 
     """All that decides what a load lets out, besides the source: our own code and tables, what the
     room is furnished with, the profile's effective values, and the options. Raises BackendError."""
     profile = backend.profile
-    borrowed = _installed(rooms.FURNISHING) if backend.borrows else []
+    borrowed = _installed() if backend.uses_host_packages else []
     return {
         "format": _FORMAT,
         "safe_load": [version(), _code(index)],
         "python": sys.version,
-        "room": [backend.furnishing(), *borrowed],
+        "room": [backend.packages_id(), *borrowed],
         "profile": msgspec.to_builtins(profile),
         "options": {
             option.name: getattr(options, option.name)
             for option in fields(options)
             if option.name not in _DECIDE_NOTHING
         }
-        | {"fail_on": options.fail_on or profile.fail_on},
+        | {
+            "fail_on": options.fail_on or profile.fail_on,
+            "trust": trust.state(options.trust) if options.trust else None,
+            "attester": trust.content(options.require_attestation),
+            "exceptions": [each for each in options.exceptions if each.holds],
+        },
     }
 
 
-def key(stock: Inventory, digests: Mapping[Path, str], policy: Mapping[str, Any]) -> str:
+def key(inventory: Inventory, digests: Mapping[Path, str], policy: Mapping[str, Any]) -> str:
     """The name of this clearance: SHA-256, in hex, of the policy and of each file's name, part, size
     and content."""
     files = [
         (entry.path, entry.role, entry.export, entry.size, digests[entry.place])
-        for entry in stock.entries
+        for entry in inventory.entries
     ]
-    stated = {"policy": policy, "folder": stock.folder, "files": files}
+    stated = {
+        "policy": policy,
+        "folder": inventory.folder,
+        "files": files,
+        "signature": files_beside.digest(inventory),
+    }
     return hashlib.sha256(msgspec.json.encode(stated, order="sorted")).hexdigest()
 
 
@@ -87,17 +98,17 @@ def _code(index: SourceIndex) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _installed(wanted: Iterable[str]) -> list[str]:
-    """name-version of each of these distributions that is installed."""
+def _installed() -> list[str]:
+    """name-version of each installed distribution: a room shows whichever a pickle names."""
     places = []
     for place in sys.path:
         with suppress(OSError):  # what installs or removes a distribution changes its folder's time
             places.append((place, os.stat(place).st_mtime_ns))  # noqa: PTH116
-    return _listed(frozenset(map(_normal, wanted)), tuple(places))
+    return _listed(tuple(places))
 
 
 @lru_cache(maxsize=8)
-def _listed(names: frozenset[str], places: tuple[tuple[str, int], ...]) -> list[str]:
+def _listed(places: tuple[tuple[str, int], ...]) -> list[str]:
     """As the folders of metadata are called: asking importlib.metadata would read every one of them."""
     found: dict[str, str] = {}
     for place, _ in places:
@@ -108,7 +119,7 @@ def _listed(names: frozenset[str], places: tuple[tuple[str, int], ...]) -> list[
         for entry in entries:
             stem, _, kind = entry.rpartition(".")
             name, _, number = stem.partition("-")
-            if kind in ("dist-info", "egg-info") and _normal(name) in names:
+            if kind in ("dist-info", "egg-info"):
                 found.setdefault(_normal(name), number)
     return sorted(f"{name}-{number}" for name, number in found.items())
 

@@ -1,7 +1,7 @@
-"""The vault: cleared folders, kept under the user's cache folder, so that no model is opened twice.
+"""The cache: cleared folders, kept under the user's cache folder, so that no model is opened twice.
 
 Zone: controller. Each entry is a cleared folder, named by what was cleared and by which policy
-(`clearance`), and a seal that says what the folder was when it was made. The seal is written last:
+(`cache_key`), and a seal that says what the folder was when it was made. The seal is written last:
 a folder without one is the rubbish of a process that died. It lies outside of the folder: nothing
 that changes the folder brings its own. An entry is used only as long as it is what its seal says.
 
@@ -10,6 +10,7 @@ that changes the folder brings its own. An entry is used only as long as it is w
     seals/KEY.json       what it was when it was made; its time is when it was last used
     locks/KEY            held by the process that makes or removes the entry
     sources/*.json       what sources were when they were hashed (`source_index`)
+    runs/*.json          what earlier runs of the command line gave (`runs`)
 
 Whoever uses an entry holds a shared lock on its folder, and it is not removed before that process
 ends or has used many others since.
@@ -23,39 +24,43 @@ import os
 import re
 import stat
 import time
-from collections import OrderedDict
 from contextlib import ExitStack, contextmanager, suppress
-from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from safe_load import manifest
-from safe_load.errors import LimitHit, NotLoadable, UsageError
-from safe_load.export import hidden_beside, remove_tree, sweep
-from safe_load.files import replace_file, sweep_files
-from safe_load.formats.escape import visible
-from safe_load.hashing import open_regular, sha256_files
-from safe_load.vault.source_index import SourceIndex
-from safe_load.verify import verify, walk
+from safe_load.cache.locks import HELD, is_same, locked, require_own
+from safe_load.cache.source_index import SourceIndex
+from safe_load.core import typed
+from safe_load.core.atomic_files import (
+    hidden_beside,
+    remove_tree,
+    replace_file,
+    sweep_files,
+    sweep_folders,
+)
+from safe_load.core.errors import LimitHit, NotLoadable, UsageError
+from safe_load.core.escape import visible
+from safe_load.core.hashing import hash_files, open_regular
+from safe_load.export import manifest
+from safe_load.export.verify import verify, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from safe_load.report import Report
+    from safe_load.core.report import Report
 
 SCHEMA = "safe-load/seal/1"
 _MAX_SEAL = 64 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEY = re.compile("[0-9a-f]{64}")
-_MOST_HELD = 64
 _EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _POLL = 0.02  # seconds
 _SOURCES_KEPT = 1000
 
 
-class _Sealed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Sealed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One file or folder of an entry, as lstat has it."""
 
     path: str
@@ -67,7 +72,7 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """source: what was cleared first, of those with these bytes; manifest: its SHA-256; bytes: of
+    """source: what was cleared first, of those with these bytes; manifest: its BLAKE3; bytes: of
     all files; created: UTC, ISO 8601."""
 
     schema: str = SCHEMA
@@ -78,7 +83,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     created: str
     bytes: int
     manifest: str
-    files: list[_Sealed]
+    files: list[Sealed]
 
 
 class Entry(NamedTuple):
@@ -90,7 +95,7 @@ class Entry(NamedTuple):
     busy: bool
 
 
-class Vault:
+class Cache:
     """The entries below one cache folder. Raises UsageError when that is not the user's own."""
 
     def __init__(self, home: Path) -> None:
@@ -99,7 +104,7 @@ class Vault:
             home / name for name in ("cleared", "seals", "locks", "sources")
         )
         for folder in (home, self._cleared, self._seals, self._locks, sources):
-            _require_own(folder)
+            require_own(folder)
         self.sources = SourceIndex(sources)
 
     def place(self, key: str) -> Path:
@@ -117,22 +122,22 @@ class Vault:
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
-            raise self._changed(key, ["it is not a folder"]) from error
+            raise self._changed(key, ["the path is not a folder"]) from error
         held = False
         try:
             # Waits while it is being removed, or looked at by `entries`.
-            _locked(descriptor, fcntl.LOCK_SH)
+            locked(descriptor, fcntl.LOCK_SH)
             try:
                 seal = self._valid(key, verify)
             except (OSError, NotLoadable):
-                if _is(self.place(key), descriptor):
+                if is_same(self.place(key), descriptor):
                     raise
                 seal = None  # what was looked at is being made anew
-            if seal is None or not _is(self.place(key), descriptor):
+            if seal is None or not is_same(self.place(key), descriptor):
                 return None
             with suppress(OSError):
                 os.utime(self._seal_of(key))
-            _HELD.hold((str(self.home), key), descriptor)
+            HELD.hold((str(self.home), key), descriptor)
             held = True
             return seal
         finally:
@@ -164,7 +169,7 @@ class Vault:
             (path / name).chmod(0o555 if stat.S_ISDIR(status.st_mode) else 0o444)
         path.chmod(0o555)
         files = report.export.files if report.export else []
-        digests = {file.path: file.sha256 for file in files}
+        digests = {file.path: file.digests.blake3 for file in files}
         self._write(
             Seal(
                 key=key,
@@ -204,7 +209,7 @@ class Vault:
         """What is wrong with an entry, after hashing all of it; one sentence each."""
         seal = self._seal(key)
         if seal is None:
-            return ["it has no seal"]
+            return ["the cleared copy has no seal"]
         return self._problems(seal)
 
     def try_remove(self, key: str, *, whole: bool = True) -> bool:
@@ -218,7 +223,7 @@ class Vault:
             with suppress(OSError):  # nothing there, or no folder: nobody can use it
                 descriptor = os.open(self.place(key), _FOLDER)
                 held.callback(os.close, descriptor)
-                if not _locked(descriptor, _EXCLUSIVE) or (not whole and self._seal(key)):
+                if not locked(descriptor, _EXCLUSIVE) or (not whole and self._seal(key)):
                     return False
             self.remove(key)
             (self._locks / key).unlink(missing_ok=True)
@@ -243,7 +248,7 @@ class Vault:
         return removed
 
     def _sweep(self) -> None:
-        sweep(self._cleared)
+        sweep_folders(self._cleared)
         sweep_files(self._seals)
         there = {name for name in self._keys(self._cleared) if self._seal(name) is not None}
         for folder in (self._cleared, self._seals, self._locks):
@@ -263,7 +268,7 @@ class Vault:
         """None where there is none, or none that reads: then the entry is made anew."""
         try:
             with open(open_regular(self._seal_of(key)), "rb") as file:
-                seal = msgspec.json.decode(file.read(_MAX_SEAL), type=Seal)
+                seal = typed.decode(file.read(_MAX_SEAL), Seal)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return seal if seal.schema == SCHEMA and seal.key == key else None
@@ -271,23 +276,8 @@ class Vault:
     def _write(self, seal: Seal) -> None:
         replace_file(self._seal_of(seal.key), msgspec.json.encode(seal), durable=True)
 
-    def _state(self, key: str) -> list[_Sealed]:
-        path = self.place(key)
-        found = [("", path.lstat()), *walk(path)]
-        return [
-            # A folder's times and size are its file system's affair; its names are looked at.
-            _Sealed(name, status.st_ino, status.st_mode, 0, 0, 0)
-            if stat.S_ISDIR(status.st_mode)
-            else _Sealed(
-                name,
-                status.st_ino,
-                status.st_mode,
-                status.st_size,
-                status.st_mtime_ns,
-                status.st_ctime_ns,
-            )
-            for name, status in sorted(found)
-        ]
+    def _state(self, key: str) -> list[Sealed]:
+        return state_of(self.place(key))
 
     def _valid(self, key: str, verify: bool) -> Seal | None:
         """The seal of an entry that is what it was. Raises NotLoadable when it is not."""
@@ -311,11 +301,11 @@ class Vault:
     def _problems(self, seal: Seal) -> list[str]:
         path = self.place(seal.key)
         if path.is_symlink() or not path.is_dir():
-            return ["it is not a folder"]
+            return ["the path is not a folder"]
         try:
-            found = sha256_files([path / manifest.NAME])[path / manifest.NAME]
-            if found != seal.manifest:
-                return [f"{manifest.NAME} is not the one that was written"]
+            found = hash_files({path / manifest.NAME: ("blake3",)})[path / manifest.NAME]
+            if found["blake3"] != seal.manifest:
+                return [f"{manifest.NAME} differs from the one that was written"]
             return list(verify(path).problems)
         except (OSError, NotLoadable) as error:
             return [str(error)]
@@ -324,8 +314,8 @@ class Vault:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return NotLoadable(
             f"the cleared copy {self.place(key)} was changed after it was made: "
-            f"{visible(problems[0])}{more}. refresh=True makes it anew, "
-            "`safe-load cache verify --remove` removes it."
+            f"{visible(problems[0])}{more}. Use refresh=True to clear the model again, or "
+            "`safe-load cache verify --remove` to remove the copy."
         )
 
     def _lock(self, key: str) -> int | None:
@@ -339,10 +329,10 @@ class Vault:
                     f"the cache folder {self.home} cannot be used: {error.strerror}; "
                     "name another with SAFE_LOAD_HOME"
                 ) from error
-            if not _locked(descriptor, _EXCLUSIVE):
+            if not locked(descriptor, _EXCLUSIVE):
                 os.close(descriptor)
                 return None
-            if _is(path, descriptor):
+            if is_same(path, descriptor):
                 return descriptor
             os.close(descriptor)  # removed between open and flock: a lock on nothing
 
@@ -352,66 +342,25 @@ class Vault:
         except OSError:
             return False
         try:
-            return not _locked(descriptor, _EXCLUSIVE)
+            return not locked(descriptor, _EXCLUSIVE)
         finally:
             os.close(descriptor)
 
 
-class _Held:
-    """The entries that this process uses, each with a descriptor that holds its lock."""
-
-    def __init__(self) -> None:
-        self._guard = Lock()
-        self._descriptors: OrderedDict[tuple[str, str], int] = OrderedDict()
-
-    def hold(self, name: tuple[str, str], descriptor: int) -> None:
-        with self._guard:
-            if (before := self._descriptors.pop(name, None)) is not None:
-                os.close(before)
-            self._descriptors[name] = descriptor
-            if len(self._descriptors) > _MOST_HELD:
-                os.close(self._descriptors.popitem(last=False)[1])
-
-
-_HELD = _Held()
-
-
-def _locked(descriptor: int, how: int) -> bool:
-    """Lock it; False when it must not wait and somebody holds it. Raises UsageError where files cannot be locked."""
-    try:
-        fcntl.flock(descriptor, how)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise UsageError(
-            f"the cache folder is on a file system that cannot lock files ({error.strerror}); "
-            "name another with SAFE_LOAD_HOME"
-        ) from error
-    return True
-
-
-def _is(path: Path, descriptor: int) -> bool:
-    """Whether the file at `path` is still the one that was opened."""
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _require_own(folder: Path) -> None:
-    name = f"the cache folder {visible(str(folder))}"
-    other = "name another with SAFE_LOAD_HOME"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except FileExistsError as error:
-        raise UsageError(f"{name} is not a folder; {other}") from error
-    except OSError as error:
-        raise UsageError(f"{name} cannot be made: {error.strerror}; {other}") from error
-    if status.st_uid != os.geteuid():
-        raise UsageError(f"{name} belongs to another user (uid {status.st_uid}); {other}")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise UsageError(f"{name} can be written by others: chmod go-w it, or {other}")
-    if not writable:
-        raise UsageError(f"{name} cannot be written; {other}")
+def state_of(path: Path) -> list[Sealed]:
+    """What a folder and all below it are now. Raises OSError."""
+    found = [("", path.lstat()), *walk(path)]
+    return [
+        # A folder's times and size are its file system's affair; its names are looked at.
+        Sealed(name, status.st_ino, status.st_mode, 0, 0, 0)
+        if stat.S_ISDIR(status.st_mode)
+        else Sealed(
+            name,
+            status.st_ino,
+            status.st_mode,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        )
+        for name, status in sorted(found)
+    ]
