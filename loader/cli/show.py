@@ -1,21 +1,22 @@
-"""The commands that open nothing: the walls of this machine, the profiles, a folder's manifest."""
+"""The commands that open nothing: the walls of this machine, the profiles."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from safe_load import profiles
 from safe_load.cli import terminal
-from safe_load.formats.escape import visible
-from safe_load.formats.json import dump
-from safe_load.formats.story import plural
+from safe_load.core.escape import visible
+from safe_load.render.json import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,58 +27,80 @@ if TYPE_CHECKING:
 
 _STATES = {"standing": ("✓", "green"), "weaker": ("!", "yellow"), "missing": ("✗", "red")}
 _TIERS = {
-    "A": "a namespace room of its own around the cell",
-    "B": "the cell alone: no user namespaces here",
+    "A": "namespaces and the cell around the worker",
+    "B": "only the cell around the worker, because this user may not create namespaces here",
 }
 
 
 def doctor(*, as_json: bool, color: bool | None) -> int:
-    """Build each wall and say which stand. Returns 0, or 4 where no room can be built at all."""
-    from safe_load import rooms, settings  # noqa: PLC0415 (msgspec, and the backends)
-    from safe_load.options import Options  # noqa: PLC0415
+    """Build each wall and say which stand. Returns 0, or 4 where the default command would open nothing."""
+    from safe_load.cli import settings  # noqa: PLC0415 (msgspec, and the backends)
+    from safe_load.core.options import Options  # noqa: PLC0415
+    from safe_load.rooms import choice, jobs  # noqa: PLC0415 (msgspec, and the backends)
     from safe_load.sandbox import doctor  # noqa: PLC0415 (builds walls)
+    from safe_load.sandbox.hints import Hint  # noqa: PLC0415
 
     chosen = settings.resolve({}, environ=os.environ, folder=Path.cwd()).options
 
     def make(profile: Profile, runtime: str | None) -> Backend:
         named = Options(backend="docker", image=chosen.image, runtime=runtime)
-        return rooms.backend_of(named, profile)
+        return choice.backend_of(named, profile)
 
-    containers = doctor.Containers(chosen.image or rooms.default_image(), chosen.runtime, make)
+    containers = doctor.Containers(chosen.image or choice.default_image(), chosen.runtime, make)
     diagnosis = doctor.examine(containers)
-    terminal.write(dump(diagnosis) if as_json else _diagnosis(diagnosis, color))
-    return 0 if diagnosis.tier else 4
+    lacking, refused = None, ""
+    if chosen.backend == "docker" or chosen.image or chosen.runtime:  # its image has the packages
+        works = any(room.stands for room in diagnosis.rooms if room.backend == "docker")
+        refused = "" if works else "the settings name the docker backend, and no container stands"
+    else:
+        lacking = jobs.lacking_packages((*jobs.NEEDED["weights"], *jobs.NEEDED["model"]))
+        works = diagnosis.tier is not None and lacking is None
+    if lacking is not None:
+        refused = f"tier {diagnosis.tier} stands, but nothing can be loaded: {lacking[0]}"
+        hint = Hint("packages", f"{lacking[0]}:", lacking[1])
+        diagnosis = replace(diagnosis, advice=[hint, *diagnosis.advice])
+    terminal.write(dump(diagnosis) if as_json else _diagnosis(diagnosis, color, refused))
+    return 0 if works else 4
 
 
-def _diagnosis(diagnosis: Diagnosis, color: bool | None) -> bytes:
+def _diagnosis(diagnosis: Diagnosis, color: bool | None, refused: str) -> bytes:
+    """refused: why the default command opens nothing although rooms stand."""
     page = Page(color)
-    if diagnosis.tier:
+    if diagnosis.tier and refused:
+        page.line(f"✗ {refused}", "bold red")
+    elif diagnosis.tier:
         page.line(
             f"✓ tier {diagnosis.tier}: {_TIERS.get(diagnosis.tier, '')}".rstrip(": "), "bold green"
         )
     elif any(room.stands for room in diagnosis.rooms):
-        page.line("✗ no tier: nothing is opened here unless a room is chosen by hand", "bold red")
+        page.line(
+            "✗ no tier: the default command opens nothing here; choose a room that works with --backend",
+            "bold red",
+        )
     else:
-        page.line("✗ no tier: no room can be built here, so nothing will be opened", "bold red")
+        page.line(
+            "✗ no tier: no room can be built on this machine, so safe-load opens nothing",
+            "bold red",
+        )
     rooms = []
     for room in diagnosis.rooms:
-        mark, style = ("✓ stands", "green") if room.stands else ("✗ does not", "red")
+        mark, style = ("✓ works", "green") if room.stands else ("✗ missing", "red")
         rooms.append((Text(mark, style), room.name, room.reason))
     page.table(rooms)
     if diagnosis.advice:
-        page.line("What would help", "bold", gap=True)
+        page.line("What to do", "bold", gap=True)
     for hint in diagnosis.advice:
         page.table([(f"{hint.room}: {hint.text}" if hint.room else hint.text,)])
         page.command(hint.command)
     if diagnosis.walls:
-        page.line("Its walls" if diagnosis.tier else "Walls", "bold", gap=True)
+        page.line("Walls of the default room" if diagnosis.tier else "Walls", "bold", gap=True)
     rows = []
     for wall in diagnosis.walls:
         mark, style = _STATES.get(wall.state, ("?", ""))
         rows.append((Text(f"{mark} {wall.state}", style), wall.name, wall.detail))
     page.table(rows)
     if diagnosis.notes:
-        page.line("Here", "bold", gap=True)
+        page.line("Notes", "bold", gap=True)
         page.table([(note,) for note in diagnosis.notes])
     return page.data()
 
@@ -96,21 +119,22 @@ def profile_list(*, as_json: bool, color: bool | None) -> int:
 
 def profile(name: str, *, as_json: bool, color: bool | None) -> int:
     """One profile's effective values, what it extends included. Raises ProfileError."""
-    values = msgspec.to_builtins(profiles.load(name))
+    values = msgspec.to_builtins(profiles.load(name, unsafe=True))
     if as_json:
         terminal.write(dump(values))
         return 0
     page = Page(color)
     page.line(f"{values.pop('name')}: {values.pop('description')}", "bold")
-    page.table([(Text(visible(key), "cyan"), value) for key, value in _flat(values)])
+    page.table([(Text(visible(key), "cyan"), value) for key, value in flat(values)])
     terminal.write(page.data())
     return 0
 
 
-def _flat(values: dict[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
+def flat(values: dict[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
+    """Each value of nested tables by its dotted key, as text."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{above}{key}.")
+            yield from flat(value, f"{above}{key}.")
         elif isinstance(value, list | tuple):
             yield f"{above}{key}", ", ".join(str(item) for item in value) or "none"
         elif key in ("memory", "scratch", "result"):
@@ -119,30 +143,6 @@ def _flat(values: dict[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
             yield f"{above}{key}", f"{value:g} s"
         else:
             yield f"{above}{key}", str(value)
-
-
-def verify(folder: str, *, quiet: bool, color: bool | None) -> int:
-    """Check a cleared folder against its manifest. Returns 0, or 1 when something differs.
-
-    Raises NotLoadable where there is no manifest.
-    """
-    from safe_load.verify import verify as check  # noqa: PLC0415
-
-    result = check(Path(folder))
-    if result.problems:
-        page = Page(color)
-        page.line(f"✗ {folder}: {plural(len(result.problems), 'problem')}", "bold red")
-        page.table([(Text("·"), problem) for problem in result.problems])
-        terminal.write(page.data())
-        return 1
-    if not quiet:
-        page = Page(color)
-        page.line(
-            f"✓ {folder}: {plural(len(result.manifest.files), 'file')} as the manifest says",
-            "bold green",
-        )
-        terminal.write(page.data())
-    return 0
 
 
 class Page:
@@ -165,7 +165,10 @@ class Page:
     def line(self, text: str, style: str = "", *, gap: bool = False) -> None:
         if gap:
             self._console.print()
-        self._console.print(Text(visible(text), style, overflow="fold"))
+        bare = text.lstrip(" ")
+        folded = Text(visible(bare), style, overflow="fold")
+        # What is indented stays so where it is folded.
+        self._console.print(Padding(folded, (0, 0, 0, len(text) - len(bare)), expand=False))
 
     def table(self, rows: Sequence[tuple[Text | str, ...]]) -> None:
         table = Table.grid(padding=(0, 2, 0, 0))
