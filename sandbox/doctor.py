@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from safe_load import profiles
 from safe_load.sandbox import hints
-from safe_load.sandbox.backends import gvisor
-from safe_load.sandbox.backends.docker_engine import Engine, EngineError
+from safe_load.sandbox.backends.docker.engine import Engine, EngineError
+from safe_load.sandbox.backends.gvisor import trace
 from safe_load.sandbox.backends.interface import BackendError, Job, RoomResult, Wall
-from safe_load.sandbox.backends.native import NativeBackend
+from safe_load.sandbox.backends.native.backend import NativeBackend
 from safe_load.sandbox.hints import Hint
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from safe_load.sandbox.backends.interface import Backend
 
 _PROFILE = "strict"
-_OPEN = "something that must not succeed did"
+_OPEN = "an attempt to get out of the room succeeded"
 _ENTRY = "safe_load.sandbox.room.selftest:main"
 _GIVEN_UP = "; run `safe-load doctor`"
 #: What only one wall refuses: where the profile has something else stand in for it, it succeeds.
@@ -92,9 +92,9 @@ def examine(
     with ThreadPoolExecutor(thread_name_prefix="doctor") as together:
         building = []
         for tier in strict.tiers if linux else ():
-            alone = native(msgspec.structs.replace(strict, tiers=(tier,)))
+            cell_only = native(msgspec.structs.replace(strict, tiers=(tier,)))
             building.append(
-                together.submit(_build, Built("native", tier, False, ""), strict, alone)
+                together.submit(_build, Built("native", tier, False, ""), strict, cell_only)
             )
         building += [
             together.submit(_build_container, each, strict, containers)
@@ -128,7 +128,7 @@ def _runtimes(containers: Containers | None) -> tuple[list[Built], list[Hint]]:
             default, known = engine.runtimes()
     except EngineError as error:
         return [Built("docker", "A", False, str(error))], []
-    second = [name for name, found in known.items() if gvisor.is_gvisor(found)]
+    second = [name for name, found in known.items() if trace.is_gvisor(found)]
     wanted = [default, *([containers.runtime] if containers.runtime else []), *sorted(second)]
     rooms = [Built("docker", "A", False, "", runtime=name) for name in dict.fromkeys(wanted)]
     if second or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
@@ -186,10 +186,10 @@ def _attempts(result: RoomResult, weaker: set[str]) -> list[Wall]:
             walls.append(Wall(f"cannot {name}", "standing", str(met)))
         elif holder in weaker:
             walls.append(
-                Wall(f"cannot {name}", "weaker", f"it can: {holder} alone would refuse it")
+                Wall(f"cannot {name}", "weaker", f"the attempt succeeded: only {holder} refuses it")
             )
         else:
-            walls.append(Wall(f"cannot {name}", "missing", "it succeeded"))
+            walls.append(Wall(f"cannot {name}", "missing", "the attempt succeeded"))
     if result.status == "ok":
         seen = any(
             event.syscall == "execve" and event.decision == "denied" for event in result.events
@@ -218,8 +218,8 @@ def _by_hand(rooms: Iterable[Built]) -> list[Hint]:
     standing = [room for room in rooms if room.stands]
     if any(room.backend == "native" for room in standing):
         text = (
-            "Tier B stands, and is taken by itself only where namespaces cannot be made at all. To "
-            "choose it here, name a profile with these lines:"
+            "Tier B works here, but safe-load chooses it only on a machine that refuses namespaces. To "
+            "choose it here, pass a profile file with these lines (--profile FILE):"
         )
         return [Hint("", text, 'extends = "strict"\ntiers = ["B"]')]
     if standing:
@@ -227,12 +227,17 @@ def _by_hand(rooms: Iterable[Built]) -> list[Hint]:
         return [
             Hint(
                 "",
-                "Containers stand. To use them:",
+                "Rooms in containers work here. To use them:",
                 f"safe-load scan --backend docker --runtime {runtime} SOURCE",
             )
         ]
     if platform.system() != "Linux":
-        return [Hint("", f"{platform.system()} has no rooms of its own: they are containers here.")]
+        return [
+            Hint(
+                "",
+                f"{platform.system()} has no native rooms: safe-load needs a container engine here.",
+            )
+        ]
     return []
 
 
@@ -241,7 +246,7 @@ def _notes() -> list[str]:
         return []
     return [
         (
-            "This is WSL2: a room has no way to Windows. No program can be executed in it, sockets of "
-            "AF_VSOCK are refused, and /run/WSL is not there, or (tier B) cannot be opened."
+            "This is WSL2: a room cannot reach Windows. No program can be executed in a room, sockets of "
+            "AF_VSOCK are refused, and /run/WSL does not exist (tier A) or cannot be opened (tier B)."
         )
     ]

@@ -29,6 +29,7 @@ class Hint:
 #: What would help: a sentence and a command, either of which may be empty.
 Help = tuple[str, str]
 _NONE: Help = ("", "")
+_NO_LIBSECCOMP = "libseccomp cannot be loaded"
 _SESSION = "/etc/safe-load/gvisor.json"
 
 
@@ -39,7 +40,7 @@ def is_wsl() -> bool:
 
 def for_native(tier: str, reason: str) -> Help:
     """For a native room that does not stand for that reason."""
-    if "libseccomp cannot be loaded" in reason:
+    if _NO_LIBSECCOMP in reason:
         return _libseccomp()
     if "no seccomp notifications" in reason or "not implemented" in reason:
         return _TOO_OLD
@@ -56,23 +57,23 @@ def for_native(tier: str, reason: str) -> Help:
 
 def for_docker(reason: str, image: str, runtime: str | None) -> Help:
     """For a room in a container that does not stand for that reason."""
-    if "libseccomp cannot be loaded" in reason:
+    if _NO_LIBSECCOMP in reason:
         return _libseccomp()
     if "safe-load[docker]" in reason:
         python = shlex.quote(sys.executable)
-        return "The client of container engines is an extra:", (
+        return "The Docker client library is an optional extra:", (
             f"{python} -m pip install 'safe-load[docker]'"
         )
-    if "does not let this user in" in reason:
+    if "refused the connection (permission denied)" in reason:
         return _GROUP
     if "no container engine answers" in reason:
         return _engine()
     if "knows no runtime" in reason and not (runtime or "").startswith("runsc"):
-        return "Without it, the engine's default runtime is used:", "unset SAFE_LOAD_RUNTIME"
+        return "To use the engine's default runtime instead:", "unset SAFE_LOAD_RUNTIME"
     if runtime is not None and ("knows no runtime" in reason or "is registered with" in reason):
         return to_register(runtime)
-    if "nobody can listen for gVisor's trace" in reason:
-        return "The folder where gVisor tells its trace:", _LISTENING
+    if "safe-load cannot listen for gVisor's trace" in reason:
+        return "Create the folder that receives gVisor's trace:", _LISTENING
     if "the image " in reason or "has no image" in reason:
         return (
             "In a checkout of this version of safe-load:",
@@ -86,7 +87,7 @@ def to_register(runtime: str = "runsc") -> Help:
     steps = (
         _LISTENING,
         (
-            f"{shlex.quote(sys.executable)} -m safe_load.sandbox.backends.gvisor"
+            f"{shlex.quote(sys.executable)} -m safe_load.sandbox.backends.gvisor.trace"
             f" | sudo install -D -m 644 /dev/stdin {_SESSION}"
         ),
         (
@@ -112,16 +113,19 @@ def _namespaces(*, refused: bool) -> Help:
     # Marks of containers are also on machines that were made from an image; their filter is not.
     if wrong and not _is_filtered():
         return f"{' '.join(why for _, why in wrong)} {_FOR_GOOD}", command
-    first = f"On its machine: {command}. And: " if wrong else ""
+    first = f"On the container's host, run: {command}. Then: " if wrong else ""
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return first + _IN_A_POD[0], _IN_A_POD[1]
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         return first + _IN_A_CONTAINER[0], _IN_A_CONTAINER[1]
     if not Path("/proc/self/ns/user").exists():
-        return "This kernel knows no user namespaces: it must be built with CONFIG_USER_NS=y.", ""
+        return (
+            "This kernel has no user namespaces: use a kernel that was built with CONFIG_USER_NS=y.",
+            "",
+        )
     if _is_filtered():
         return (
-            "A filter above safe-load forbids it: start it outside of the sandbox it runs in.",
+            "A seccomp filter around safe-load forbids namespaces: start safe-load outside of that sandbox.",
             "",
         )
     return _NONE
@@ -136,18 +140,21 @@ def _landlock(tier: str) -> Help:
     modules = _read("/sys/kernel/security/lsm") or ""
     if modules and "landlock" not in modules.split(","):
         setting = f"lsm=landlock,{modules}"
-        text = "Landlock is in this kernel, and switched off by its parameters. Start it with this"
+        text = "Landlock is in this kernel, but the kernel's parameters switch it off. Add this parameter"
         if is_wsl():
-            return f"{text}, in %UserProfile%\\.wslconfig below [wsl2]:", (
+            return f"{text} in %UserProfile%\\.wslconfig below [wsl2], then run wsl --shutdown:", (
                 f"kernelCommandLine={setting}"
             )
-        return f"{text}, among those of GRUB_CMDLINE_LINUX in /etc/default/grub:", setting
+        return (
+            f"{text} to GRUB_CMDLINE_LINUX in /etc/default/grub, then update GRUB and reboot:",
+            setting,
+        )
     needed = {"A": (5, 13), "B": (6, 2)}[tier]
     if _kernel() >= needed:
         return (
             (
-                "This kernel is new enough, but offers none of it: built or started without, or a filter "
-                "above safe-load forbids it. Which it is:"
+                "This kernel is new enough for Landlock, but does not offer it: it was built or started without, or a seccomp "
+                "filter around safe-load forbids it. To see which:"
             ),
             (
                 'grep LANDLOCK "/boot/config-$(uname -r)"; cat /sys/kernel/security/lsm; '
@@ -163,7 +170,10 @@ def _landlock(tier: str) -> Help:
     release = _os_release()
     if release.get("ID") == "ubuntu":
         package = f"linux-generic-hwe-{release.get('VERSION_ID', '')}"
-        return f"{text}. A newer one for this Ubuntu:", f"sudo apt-get install {package}"
+        return (
+            f"{text}. To install a newer kernel for this Ubuntu:",
+            f"sudo apt-get install {package}",
+        )
     return f"{text}.", ""
 
 
@@ -175,32 +185,41 @@ def _listener() -> Help:
     if is_wsl():
         return (
             (
-                "WSL listens itself where its network is mirrored. In %UserProfile%\\.wslconfig below "
-                "[wsl2], then wsl --shutdown:"
+                "WSL's mirrored network takes the only seccomp listener. Set this in %UserProfile%\\.wslconfig below "
+                "[wsl2], then run wsl --shutdown:"
             ),
             "networkingMode=nat",
         )
-    return "Start safe-load outside of the sandbox that it runs in.", ""
+    return (
+        "Another sandbox around safe-load takes the only seccomp listener: start safe-load outside of that sandbox.",
+        "",
+    )
+
+
+def libseccomp_needed(error: object) -> str:
+    """Why no filter can be compiled, with the command that helps."""
+    text, command = _libseccomp()
+    return f"{_NO_LIBSECCOMP} ({error}). {text} {command}".rstrip()
 
 
 def _libseccomp() -> Help:
     for name in _likes():
         if name in _INSTALL:
             command, package = _INSTALL[name]
-            return "The library that compiles filters is the system's:", f"sudo {command} {package}"
+            return "safe-load needs the system library libseccomp:", f"sudo {command} {package}"
     return "Install libseccomp 2.5 or newer.", ""
 
 
 def _engine() -> Help:
     if "DOCKER_HOST" in os.environ:
-        return "For the engine of this machine:", "unset DOCKER_HOST"
+        return "To use the engine of this machine:", "unset DOCKER_HOST"
     if platform.system() == "Darwin":
         return "Start the engine:", "open -a Docker"
     if shutil.which("dockerd"):
         return "Start the engine:", "sudo systemctl start docker"
     if "debian" in _likes():
-        return "Only for rooms in containers:", "sudo apt-get install docker.io"
-    return "Only for rooms in containers: install Docker 20.10 or newer.", ""
+        return "Needed only for rooms in containers:", "sudo apt-get install docker.io"
+    return "Needed only for rooms in containers: install Docker 20.10 or newer.", ""
 
 
 def _likes() -> tuple[str, ...]:
@@ -225,29 +244,29 @@ def _read(path: str) -> str | None:
 
 _LISTENING = "sudo install -d -g docker -m 2770 /run/safe-load"
 _GROUP: Help = (
-    "Who is in this group can become root. For this user, and this shell at once:",
+    "Members of this group can become root. To add this user, and to use the group in this shell:",
     'sudo usermod -aG docker "$USER" && newgrp docker',
 )
 _YAMA: Help = (
-    "Yama keeps the recorder from reading what a call was given; 3 can be changed only at boot:",
+    "Yama (kernel.yama.ptrace_scope) keeps the recorder from reading the arguments of calls; the value 3 changes only at a reboot:",
     "sudo sysctl -w kernel.yama.ptrace_scope=1",
 )
 _TOO_OLD: Help = (
     (
-        "This kernel is too old, or a filter above safe-load hides its calls: Linux 5.13, libseccomp "
-        "2.5 and no sandbox round it are needed. What is here:"
+        "This kernel is too old, or a seccomp filter around safe-load hides its calls: safe-load needs Linux 5.13, libseccomp "
+        "2.5, and no other sandbox around itself. To see what this machine has:"
     ),
     "uname -r; grep Seccomp: /proc/self/status",
 )
 _FOLDER: Help = (
-    "Name a folder of yours for temporary files, or give a container one with --tmpfs /tmp:",
+    "Set TMPDIR to a folder that you can write to; in a container, --tmpfs /tmp gives one:",
     'export TMPDIR="$HOME"',
 )
-_FOR_GOOD = "Until the machine starts again; for good with a file in /etc/sysctl.d:"
+_FOR_GOOD = "This command holds until the next reboot; a file in /etc/sysctl.d keeps the setting:"
 _IN_A_CONTAINER: Help = (
     (
-        "This is a container, and its engine's defaults leave no more than tier B. For tier A start "
-        "it with these options, or run safe-load outside with --backend docker:"
+        "This is a container, and its engine's defaults allow only tier B. For tier A, start "
+        "the container with these options, or run safe-load outside with --backend docker:"
     ),
     (
         "--security-opt seccomp=unconfined --security-opt apparmor=unconfined "
@@ -256,8 +275,8 @@ _IN_A_CONTAINER: Help = (
 )
 _IN_A_POD: Help = (
     (
-        "This is a pod, and its defaults leave no more than tier B. For tier A, in the container's "
-        "securityContext (procMount wants hostUsers: false in the pod):"
+        "This is a pod, and its defaults allow only tier B. For tier A, set this in the container's "
+        "securityContext (procMount needs hostUsers: false in the pod):"
     ),
     (
         "{procMount: Unmasked, seccompProfile: {type: Unconfined}, "

@@ -10,13 +10,15 @@ import json
 import os
 import platform
 import socket
-from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from safe_load.sandbox import protocol
+from safe_load.sandbox.containment import Containment, Policy
 from safe_load.sandbox.kernel import libseccomp
 
 if TYPE_CHECKING:
-    from safe_load.profiles import Profile, SeccompArgument
+    from safe_load.profiles import Profile, SeccompArgument, SeccompRule
 
 _LAST_SYSTEM_CALL = 600
 #: Never notified, at any level. Answering a call that waits, or that others wait for, turns signals
@@ -31,10 +33,10 @@ _SILENT = frozenset(
 _SIGNALS = frozenset(("kill", "tkill", "tgkill", "rt_sigqueueinfo"))
 #: Calls that make a process or a thread.
 _BIRTHS = frozenset(("clone", "fork", "vfork"))
-#: The worker's line to the supervisor has this number while the filter is installed: its reads and
-#: writes come before anyone could answer for them.
-CONTROL_DESCRIPTOR = 1000
+_SETLK = 6
 _CONTAINER = "container"
+#: Of a room in which everything holds.
+NAMESPACES = Containment()
 _OCI_ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 
 
@@ -42,36 +44,28 @@ class PolicyError(Exception):
     """The profile's seccomp rules cannot be compiled on this machine."""
 
 
-@dataclass(frozen=True)
-class Policy:
-    """program: struct sock_filter[]; names: number -> name of every system call libseccomp knows;
-    telling: names that are recorded and continued; errnos: name -> errno of a refused call;
-    traced: at level "full", what is notified only to be traced: name -> alternatives, each a list of
-    (register, mask, value) that must all hold; stopped: a refused call stops its caller for a
-    tracer, instead of notifying a listener."""
-
-    program: bytes
-    names: dict[int, str]
-    telling: frozenset[str]
-    errnos: dict[str, int]
-    traced: dict[str, list[list[tuple[int, int, int]]]]
-    stopped: bool = False
+#: libseccomp keeps state of the whole process while it compiles: two threads at once can end it.
+_COMPILING = Lock()
 
 
 def compile_policy(
-    profile: Profile,
-    *,
-    full: bool = False,
-    stopped: bool = False,
-    alone: bool = False,
-    signals: bool = True,
-    births: bool = True,
+    profile: Profile, containment: Containment = NAMESPACES, *, full: bool = False
 ) -> Policy:
-    """Compile the profile's seccomp rules for this machine's architecture. full: notify all that
-    can safely be notified; stopped: for a tracer in a listener's place; alone: for a room without
-    namespaces; signals: whether something holds those that a worker sends: otherwise they are
-    notified, and only those to oneself go through; births: whether something bounds the number of tasks
-    but the supervisor: otherwise it is asked for each. Raises PolicyError."""
+    """Compile the profile's seccomp rules for this machine's architecture.
+
+    Args:
+        profile: whose rules.
+        containment: what holds in the room. What does not is notified, and the supervisor decides.
+        full: notify all that can safely be notified, for the trace of level "full".
+
+    Raises:
+        PolicyError: the rules, libseccomp or the kernel do not allow it.
+    """
+    with _COMPILING:
+        return _compile(profile, containment, full=full)
+
+
+def _compile(profile: Profile, containment: Containment, *, full: bool) -> Policy:
     from safe_load.profiles import seccomp  # noqa: PLC0415 - keeps msgspec out of --help
 
     machine = platform.machine()
@@ -81,14 +75,16 @@ def compile_policy(
     try:
         pyseccomp = libseccomp.load()
     except (ImportError, OSError) as error:
-        raise PolicyError(
-            f"libseccomp cannot be loaded ({error}); install it, e.g. apt-get install libseccomp2"
-        ) from error
+        from safe_load.sandbox import hints  # noqa: PLC0415 - imported where they help
+
+        raise PolicyError(hints.libseccomp_needed(error)) from error
 
     names = _system_calls(pyseccomp)
     numbers = {name: number for number, name in names.items()}
     try:
-        compiler = pyseccomp.SyscallFilter(pyseccomp.TRACE(0) if stopped else pyseccomp.NOTIFY)
+        compiler = pyseccomp.SyscallFilter(
+            pyseccomp.NOTIFY if containment.notifies else pyseccomp.TRACE(0)
+        )
     except OSError as error:
         raise PolicyError(
             f"this kernel or this libseccomp has no seccomp notifications ({error}): Linux 5.19 and "
@@ -96,9 +92,9 @@ def compile_policy(
         ) from error
     # Another architecture (i386, x32) means another numbering: no rule here fits it.
     compiler.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
-    traced: dict[str, list[list[tuple[int, int, int]]]] = {}
+    traced: dict[str, list[tuple[tuple[int, int, int], ...]]] = {}
     # The worker hands its listener over; no other descriptor of its can have this number.
-    line = pyseccomp.Arg(0, pyseccomp.EQ, CONTROL_DESCRIPTOR)
+    line = pyseccomp.Arg(0, pyseccomp.EQ, protocol.CONTROL_DESCRIPTOR)
     compiler.add_rule_exactly(pyseccomp.ALLOW, "sendmsg", line)
     for rule in rules.syscalls:
         action = (
@@ -109,16 +105,22 @@ def compile_policy(
         conditions = [_condition(pyseccomp, argument) for argument in rule.args]
         for name in rule.names:
             # A name that this libseccomp or architecture lacks stays with the default: refused.
-            if name not in numbers or (name in _SIGNALS and not signals):
+            if name not in numbers or (name in _SIGNALS and not containment.signals):
                 continue
-            if name in _BIRTHS and not births:
+            if name in _BIRTHS and not containment.tasks:
                 continue
-            if alone and name == "getsockname":
+            if not containment.locks and _is_lock(name, rule):
+                continue
+            if not containment.namespaces and name == "getsockname":
                 continue  # of a pair it tells nothing that a program expects: the supervisor answers
-            if alone and name == "setsockopt" and rule.args[0].value != socket.SOL_SOCKET:
+            if (
+                not containment.namespaces
+                and name == "setsockopt"
+                and rule.args[0].value != socket.SOL_SOCKET
+            ):
                 continue  # a pair in a socket's place has no such option: the supervisor answers
             if full and rule.action == "SCMP_ACT_ALLOW" and name not in _SILENT:
-                traced.setdefault(name, []).append([_bits(argument) for argument in rule.args])
+                traced.setdefault(name, []).append(tuple(map(_bits, rule.args)))
             else:
                 compiler.add_rule_exactly(action, name, *conditions)
     if full:
@@ -131,10 +133,9 @@ def compile_policy(
     return Policy(
         program=program,
         names=names,
-        telling=_telling(profile, alone=alone) | (frozenset() if signals else _SIGNALS),
+        audited=_audited(profile, containment),
         errnos={name: _errno(profile, code) for name, code in profile.recording.errno.items()},
-        traced=traced,
-        stopped=stopped,
+        traced={name: tuple(alternatives) for name, alternatives in traced.items()},
     )
 
 
@@ -171,9 +172,16 @@ def container_filter(profile: Profile) -> str:
     )
 
 
-def _telling(profile: Profile, *, alone: bool) -> frozenset[str]:
-    recording = profile.recording
-    return frozenset(recording.telling) - frozenset(recording.held_by_namespaces if alone else ())
+def _audited(profile: Profile, containment: Containment) -> frozenset[str]:
+    audited = frozenset(profile.recording.audited)
+    if not containment.namespaces:
+        audited -= frozenset(profile.recording.held_by_namespaces)
+    return audited if containment.signals else audited | _SIGNALS
+
+
+def _is_lock(name: str, rule: SeccompRule) -> bool:
+    """Whether a rule allows to lock files: flock(2), and F_SETLK and F_SETLKW of fcntl(2)."""
+    return name == "flock" or (name == "fcntl" and rule.args[0].value_two == _SETLK)
 
 
 def _bits(argument: SeccompArgument) -> tuple[int, int, int]:
@@ -204,5 +212,5 @@ def _system_calls(pyseccomp: Any) -> dict[int, str]:
 def _errno(profile: Profile, code: str) -> int:
     value = getattr(errno, code, None)
     if not isinstance(value, int):
-        raise PolicyError(f"profile {profile.name}: recording.errno: {code!r} is no errno")
+        raise PolicyError(f"profile {profile.name}: recording.errno: {code!r} is not an errno")
     return value

@@ -17,14 +17,16 @@ from pathlib import Path
 
 from safe_load.sandbox.code import folder_of
 
-#: Never shown, even when installed: what transformers loads from them can run a model's own code.
+#: Never shown, even when installed or required: what transformers loads from them can run a model's own
+#: code; and ourselves, of whom the room has what it needs.
 EXCLUDED = frozenset(
     "accelerate autoawq auto-gptq bitsandbytes causal-conv1d compressed-tensors deepspeed flash-attn "
-    "gptqmodel hqq kernels mamba-ssm optimum peft quanto timm torchao".split()
+    "gptqmodel hqq kernels mamba-ssm optimum peft quanto safe-load timm torchao".split()
 )
 SITE = "/runtime/site"
 MODULES = "/runtime/modules"
-PACKAGE = "/runtime/safe_load"
+#: Under a name that says nothing: a model may list it.
+PACKAGE = "/runtime/base"
 _SYSTEM_LIBRARIES = (
     f"/usr/lib/{platform.machine()}-linux-gnu",
     "/usr/lib64",
@@ -112,17 +114,17 @@ def _installed(distributions: tuple[str, ...]) -> tuple[dict[str, Path], list[st
     wanted = list(distributions)
     done: set[str] = set(EXCLUDED)
     while wanted:
-        name = _normal(wanted.pop())
+        name = normal(wanted.pop())
         if name in done:
             continue
         done.add(name)
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            if name in map(_normal, distributions):
+            if name in map(normal, distributions):
                 missing.append(name)
             continue
-        for top in _top_level(distribution):
+        for top in top_level(distribution):
             place = Path(str(distribution.locate_file(top)))
             if place.exists():
                 entries[top] = place.resolve()
@@ -135,7 +137,8 @@ def _installed(distributions: tuple[str, ...]) -> tuple[dict[str, Path], list[st
     return entries, missing
 
 
-def _top_level(distribution: metadata.Distribution) -> set[str]:
+def top_level(distribution: metadata.Distribution) -> set[str]:
+    """The entries of site-packages that are this distribution's."""
     record = distribution.read_text("RECORD")
     if record is not None:
         # Not distribution.files: it makes 15,000 path objects for torch alone.
@@ -148,5 +151,6 @@ def _top_level(distribution: metadata.Distribution) -> set[str]:
     }
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """A distribution's name as names are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()

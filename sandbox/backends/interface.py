@@ -10,13 +10,17 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from safe_load.sandbox.protocol import Status
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from safe_load.profiles import Profile
+    from safe_load.sandbox.program import Program
 
-Status = Literal["ok", "crashed", "limit", "broken", "interrupted"]
+__all__ = ["Backend", "BackendError", "Bind", "Conversation", "Event", "Job", "RoomResult"]
+__all__ += ["Status", "Wall"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,16 @@ class Bind:
     source: Path
     target: str
     identity: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a program's room shows of the host, read-only but for `Program.writable`. folders, files:
+    (source, target inside); links: path inside -> target."""
+
+    folders: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,11 @@ class Job:
     output_limit: the largest size in bytes of any file the worker may write.
     modules: Python files of the host that the room shows beside the installed packages, so that the
     entry may live in one of them. They come last on the path and hide nothing.
+    alike: files of the host that are not shown, but must be readable by the job's user too, so that a
+    warm session needs one room for jobs over the same source.
+    program: runs in place of the entry, with `outputs` as its standard streams; shown: what it finds.
+    Only rooms of the native backend, of tier A, run programs. told: called with each conversation of
+    the sinkhole when it has ended, while the room still runs.
     """
 
     name: str
@@ -61,6 +80,10 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     trace: Callable[[bytes], None] | None = None
     modules: tuple[Path, ...] = ()
+    alike: tuple[Path, ...] = ()
+    program: Program | None = None
+    shown: Shown | None = None
+    told: Callable[[Conversation], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,8 @@ class Event:
 class Conversation:
     """What was said to the sinkhole on one connection, in one exchange of datagrams, or in one
     look-up. protocol: tcp, udp, tls or dns; domain: the name that was looked up for the address, or
-    asked for; preview: the first 4 KiB; size: bytes in all."""
+    asked for; preview: the first 4 KiB; size: bytes in all. pid, comm: who reached out last for that
+    address, of a program's room."""
 
     t: float
     protocol: str
@@ -101,6 +125,8 @@ class Conversation:
     domain: str | None
     preview: str
     size: int
+    pid: int = 0
+    comm: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +138,8 @@ class RoomResult:
     reason: one sentence. value: what the entry returned, hostile, None unless status is "ok".
     sealed: time.monotonic() at which the last wall closed and the job began.
     shown: the SHA-256 of each file inside, where a room cannot tell the `identity` of what it was given.
-    output: the tail of what was printed inside. syscalls: name -> (allowed, denied).
+    output: the tail of what was printed inside. syscalls: name -> (allowed, denied). code: a program's
+    exit code; left: the names of processes that it left running.
     """
 
     status: Status
@@ -132,6 +159,8 @@ class RoomResult:
     peak_memory: int = 0
     peak_processes: int = 0
     cpu_s: float = 0.0
+    code: int | None = None
+    left: tuple[str, ...] = ()
 
 
 class BackendError(Exception):
@@ -145,7 +174,7 @@ class Backend(ABC):
     name: str
     profile: Profile
     runtime: str | None = None
-    borrows: bool = True
+    uses_host_packages: bool = True
 
     @abstractmethod
     def run(self, job: Job) -> RoomResult:
@@ -154,12 +183,16 @@ class Backend(ABC):
         Never raises for what happens inside; a room that cannot be built is status "broken".
         """
 
-    def furnishing(self) -> str:
+    def packages_id(self) -> str:
         """What stands for the packages in its rooms, where they are their own: another text whenever
         they are others. Raises BackendError."""
         return ""
 
-    def distrust(self) -> None:  # noqa: B027 - most rooms are used once
+    def warm_up(self, files: Sequence[Path] = ()) -> None:  # noqa: B027 - most rooms are made with their job
+        """Make what serves many jobs now, so that its time is no job's. files: of the next job, as far as they are
+        known: who may read them may decide which room it gets. Raises OSError when it cannot be; a job says so too."""
+
+    def discard_warm(self) -> None:  # noqa: B027 - most rooms are used once
         """What ran here was judged: nothing that it ran in shall be used again."""
 
     def close(self) -> None:  # noqa: B027 - a backend may have nothing to let go of

@@ -96,7 +96,9 @@ def _allow(ruleset: int, path: str, access: int, identity: tuple[int, int] | Non
     try:
         found = os.fstat(descriptor)
         if identity is not None and (found.st_dev, found.st_ino) != tuple(identity):
-            raise OSError(errno.ESTALE, f"{path} is not the file that it was a moment ago")
+            raise OSError(
+                errno.ESTALE, f"{path} was replaced by another file after it was inspected"
+            )
         if not stat.S_ISDIR(found.st_mode):
             access &= _FILE_ONLY
         rule = struct.pack("=Qi", access, descriptor)

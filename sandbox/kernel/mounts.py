@@ -54,7 +54,9 @@ def clone(
         status = os.fstat(tree)
         if (status.st_dev, status.st_ino) != tuple(identity):
             os.close(tree)
-            raise OSError(errno.ESTALE, f"{source} is not the file that it was a moment ago")
+            raise OSError(
+                errno.ESTALE, f"{source} was replaced by another file after it was inspected"
+            )
     set_attributes(tree, attributes, recursive=recursive)
     return tree
 

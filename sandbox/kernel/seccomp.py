@@ -51,7 +51,7 @@ def install(program: bytes, *, notified: bool = True) -> int:
         )
     except OSError as error:
         if error.errno == errno.EBUSY:
-            said = "a program above listens to the system calls already, and the kernel knows one listener"
+            said = "another sandbox outside of safe-load already listens to system calls, and the kernel allows one listener"
             raise OSError(errno.EBUSY, said) from error
         if error.errno != errno.EINVAL:
             raise

@@ -19,41 +19,54 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from safe_load.sandbox import protocol
 from safe_load.sandbox.kernel import landlock, process, seccomp
-from safe_load.sandbox.room import root
-from safe_load.sandbox.room.watch import SPARE_TASKS
+from safe_load.sandbox.room import programs, root, unnamed
+from safe_load.sandbox.room.monitor.watch import SPARE_TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import Literal
 
-_READABLE = ("/etc", "/dev/random", "/dev/urandom", "/home", "/usr", "/bin", "/lib")
+    from safe_load.sandbox.protocol import Limits, Order, Outcome
+    from safe_load.sandbox.room.view import Ends, View
+
 _SLACK = 1 << 30  # memory an interpreter with torch has mapped privately but hardly touches
 
 
-def main(spec: dict[str, Any], sync: socket.socket, *, separated: bool) -> NoReturn:
+def main(order: Order, ends: Ends, view: View, sync: socket.socket, *, separated: bool) -> NoReturn:
     """Enter the cell, import what the job needs, close the seccomp wall, run the job, exit.
 
-    sync: to the supervisor; one line of JSON each way per step. Any failure before the wall is
-    closed is told there, and nothing of the model is touched.
+    sync: to the supervisor; see protocol.Standing. Any failure before the wall is closed is told
+    there, and nothing of the model is touched.
     """
+    notified = order.containment.notifies
     try:
-        sync = _keep_descriptors(spec, sync)
-        walls = _give_up(spec, separated=separated)
-        function = import_job(spec)
-        if spec["stopped"]:
-            _tell(sync, walls=walls)
-            _await(sync, b"?")  # the supervisor traces this process from here on
-        listener = seccomp.install(bytes.fromhex(spec["program"]), notified=not spec["stopped"])
-        listeners = () if spec["stopped"] else (listener,)
-        _tell(sync, *listeners, walls=walls)
-        _await(sync, b"!")  # the supervisor holds the listener from here on
+        sync = _keep_descriptors(ends, sync)
+        standing = protocol.Standing(_give_up(order, view, separated=separated))
+        function = None
+        if order.program is None:
+            function = import_job(order.entry, order.preload, view.sys_path, view.package)
+        if function is not None and function.__globals__.get(
+            "UNNAMED"
+        ):  # the job's module says so: a model's code may run
+            unnamed.take_names_off()
+        if not notified:
+            _tell(sync, standing)
+            _await(sync, protocol.TRACE_ME)  # the supervisor traces this process from here on
+        listener = seccomp.install(order.policy.program, notified=notified)
+        listeners = (listener,) if notified else ()
+        _tell(sync, standing, *listeners)
+        _await(sync, protocol.GO)  # the supervisor holds the listener from here on
         for descriptor in listeners:
             os.close(descriptor)
         sync.close()
     except BaseException as error:  # noqa: BLE001 - whatever it is, the room does not stand
-        _tell(sync, error=f"{type(error).__name__}: {error}"[:2000])
+        _tell(sync, protocol.NotStanding(f"{type(error).__name__}: {error}"[:2000]))
         os._exit(1)
-    code = _run(function, spec)
+    if order.program is not None:
+        programs.execute(order.program, ends)
+    code = _run(function, view, ends)
     _leave()
     os._exit(code)
 
@@ -63,94 +76,90 @@ def _await(sync: socket.socket, word: bytes) -> None:
         os._exit(1)
 
 
-def _tell(sync: socket.socket, *passed: int, **message: Any) -> None:
+def _tell(sync: socket.socket, message: protocol.State, *passed: int) -> None:
     # sendmsg(2) on this descriptor is the one that the filter lets through: nobody answers a
     # notified call before the listener has arrived.
-    socket.send_fds(sync, [json.dumps(message).encode()], passed)
+    socket.send_fds(sync, [protocol.write(message)], passed)
 
 
-def _keep_descriptors(spec: dict[str, Any], sync: socket.socket) -> socket.socket:
+def _keep_descriptors(ends: Ends, sync: socket.socket) -> socket.socket:
     """Close all but what the job may have; the line to the supervisor gets the number under which
     the filter knows it."""
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
-    os.dup2(spec["output"], 1)
-    os.dup2(spec["output"], 2)
-    control = os.dup2(sync.fileno(), spec["control"], inheritable=False)
-    kept = sorted({0, 1, 2, control, spec["result"], *spec["outputs"]})
+    os.dup2(ends.output, 1)
+    os.dup2(ends.output, 2)
+    control = os.dup2(sync.fileno(), protocol.CONTROL_DESCRIPTOR, inheritable=False)
+    kept = sorted({0, 1, 2, control, ends.result, *ends.outputs})
     sync.detach()
     for low, high in zip(kept, [*kept[1:], 1 << 20], strict=True):
         os.closerange(low + 1, high)
     return socket.socket(fileno=control)
 
 
-def _give_up(spec: dict[str, Any], *, separated: bool) -> list[tuple[str, str]]:
+def _give_up(order: Order, view: View, *, separated: bool) -> tuple[tuple[str, str], ...]:
     """Every wall but seccomp. Returns (name, detail) of those that stand."""
+    limits, holds, prefix = order.limits, order.containment, view.prefix
     os.setsid()
     process.set_name("worker")
     os.umask(0o077)
     os.environ.clear()
-    prefix = spec["prefix"]
     os.environ.update(
         HOME=prefix + root.HOME,
         PATH="/usr/bin:/bin",
         LANG="C.UTF-8",
         TMPDIR=prefix + root.SCRATCH,
-        USER="user",
+        USER=root.USER,
     )
-    os.environ.update(spec["environment"])
-    limits = spec["limits"]
-    process.bound_capabilities(demanded=not spec["alone"])
+    os.environ.update(order.environment)
+    process.bound_capabilities(demanded=holds.namespaces)
     if separated:
-        user = spec["user"]
-        if spec["alone"]:
+        if not holds.namespaces:
             os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
+        os.setresgid(view.user, view.user, view.user)
+        os.setresuid(view.user, view.user, view.user)
     process.dumpable(on=True)  # the supervisor must be able to read arguments
     process.die_with_parent()
     # Where memory runs out, the kernel takes the worker and what comes from it, and the supervisor lives
     # to tell. Landlock keeps it so.
     process.offer_to_oom_killer()
     process.limit("CORE", 0)
-    process.limit("FSIZE", max(spec["output_limit"], limits["scratch"]))
+    process.limit("FSIZE", max(order.output_limit, limits.scratch))
     # Below the control descriptor's number: nobody shall take it over.
-    process.limit("NOFILE", min(limits["open_files"], spec["control"]))
-    if spec["own_user"]:
+    process.limit("NOFILE", min(limits.open_files, protocol.CONTROL_DESCRIPTOR))
+    if holds.own_user:
         # Tasks of this user in this user namespace. A little above what the watch allows: one that
         # runs into its limit shall be seen to.
-        process.limit("NPROC", limits["processes"] + SPARE_TASKS)
-    process.limit("DATA", limits["memory"] + spec["mapped"] + _SLACK)
+        process.limit("NPROC", limits.processes + SPARE_TASKS)
+    process.limit("DATA", limits.memory + order.mapped + _SLACK)
     process.limit("MEMLOCK", 0)
-    if spec["kernel"] != "gvisor":  # which cannot set it; the filter refuses mq_open everywhere
+    if holds.kernel != "gvisor":  # which cannot set it; the filter refuses mq_open everywhere
         process.limit("MSGQUEUE", 0)
     process.limit("SIGPENDING", 256)
     process.limit("RTPRIO", 0)
     process.no_new_privileges()
     process.hold_capabilities()
-    rules: dict[str, int] = spec["rules"] or {
-        path: landlock.READ
-        for path in (*spec.get("common", _READABLE), *spec["readable"])
-        if os.path.exists(path)
+    rules = {
+        **view.rules,
+        "/dev/null": landlock.READ_FILE | landlock.WRITE_FILE,
+        prefix + root.SCRATCH: landlock.SCRATCH,
     }
-    rules["/dev/null"] = landlock.READ_FILE | landlock.WRITE_FILE
-    rules[prefix + root.SCRATCH] = landlock.SCRATCH
     walls = [
         ("no-new-privileges", ""),
-        ("capabilities", "none" if spec["alone"] else "none in any set"),
+        ("capabilities", "none in any set" if holds.namespaces else "none"),
         ("limits", _describe(limits)),
     ]
-    if spec["kernel"] != "gvisor":
-        version = landlock.restrict(rules, spec["identities"], spec["landlock"])
+    if holds.kernel != "gvisor":
+        version = landlock.restrict(rules, view.identities, order.landlock)
         walls.append(("landlock", landlock.describe(version)))
     os.chdir("/")
-    return walls
+    return tuple(walls)
 
 
-def _describe(limits: dict[str, Any]) -> str:
+def _describe(limits: Limits) -> str:
     return (
-        f"{limits['timeout']:g} s, {limits['memory'] >> 20} MiB memory, "
-        f"{limits['processes']} tasks, {limits['scratch'] >> 20} MiB scratch"
+        f"{limits.timeout:g} s, {limits.memory >> 20} MiB memory, "
+        f"{limits.processes} tasks, {limits.scratch >> 20} MiB scratch"
     )
 
 
@@ -178,20 +187,23 @@ def _quietly(step: Callable[[], object]) -> None:
         del error
 
 
-def import_job(spec: dict[str, Any]) -> Any:
-    """The job's function, with everything it wants imported ahead.
+def import_job(entry: str, preload: Iterable[str], sys_path: Iterable[str], package: str) -> Any:
+    """The job's function, with everything it wants imported ahead. package: the folder of safe_load.
 
     The job's module may have a `prepare()`, called before the preloads, to set the environment."""
-    sys.path[:] = spec["sys_path"]
-    sys.argv[:] = ["worker"]
-    package = sys.modules["safe_load"]
-    package.__path__ = [spec["package"]]
-    module_name, _, function_name = spec["entry"].partition(":")
+    sys.path[:] = sys_path
+    sys.argv[:] = [""]
+    sys.modules["safe_load"].__path__ = [package]
+    module_name, _, function_name = entry.partition(":")
     module = importlib.import_module(module_name)
     if prepare := getattr(module, "prepare", None):
         prepare()
-    for name in spec["preload"]:
-        importlib.import_module(name)
+    gc.disable()  # importing torch makes millions of objects that stay: looking at them takes a tenth
+    try:
+        for name in preload:
+            importlib.import_module(name)
+    finally:
+        gc.enable()
     settle()
     return getattr(module, function_name)
 
@@ -208,26 +220,25 @@ def settle() -> None:
         finalizer.atexit = False
 
 
-def _run(function: Any, spec: dict[str, Any]) -> int:
+def _run(function: Any, view: View, ends: Ends) -> int:
     """Run the job; from its first line on, this process is untrusted. What it says goes down one
     pipe, whose reader bounds it."""
+    said: Outcome
     try:
-        said = {"value": function(spec["argument"], spec["outputs"])}
-        code = 0
+        said = protocol.Returned(function(view.argument, list(ends.outputs)))
     except BaseException as error:  # noqa: BLE001 - SystemExit from a payload included
-        said = {"raised": f"{type(error).__name__}: {error}"[:2000], "exhausted": _exhausted(error)}
-        code = 1
-    text = json.dumps(said)
-    if spec["prefix"]:  # what the room means by a path, not where it lies
-        text = text.replace(json.dumps(spec["prefix"])[1:-1], "")
-    view = memoryview(text.encode())
-    while view:
-        view = view[os.write(spec["result"], view) :]
-    os.close(spec["result"])
-    return code
+        said = protocol.Raised(f"{type(error).__name__}: {error}"[:2000], _exhausted(error))
+    data = protocol.write(said)
+    if view.prefix:  # what the room means by a path, not where it lies
+        data = data.replace(json.dumps(view.prefix)[1:-1].encode(), b"")
+    left = memoryview(data)
+    while left:
+        left = left[os.write(ends.result, left) :]
+    os.close(ends.result)
+    return int(isinstance(said, protocol.Raised))
 
 
-def _exhausted(error: BaseException) -> str | None:
+def _exhausted(error: BaseException) -> Literal["memory", "disk"] | None:
     """Which limit an exception tells of; some are met before the supervisor's watch sees them."""
     if isinstance(error, MemoryError):
         return "memory"

@@ -26,7 +26,7 @@ def main(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:  #
         "read the process table": lambda: os.listdir("/proc"),
         "signal the supervisor": lambda: os.kill(os.getppid(), 0),
         "become root": lambda: os.setuid(0),
-        "reach the machine below": lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM),
+        "reach the hypervisor": lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM),
     }
     for path, is_socket in argument["doors"]:
         attempts[f"reach {path}"] = partial(_connect_to if is_socket else _open, path)
@@ -54,4 +54,4 @@ def _connect() -> None:
     """Fails unless somebody answers: the sinkhole takes the connection, and says nothing."""
     with socket.create_connection(("192.0.2.1", 9), timeout=5) as sock:  # TEST-NET-1 (RFC 5737)
         if not sock.recv(1):
-            raise ConnectionResetError(errno.ECONNRESET, "nobody is there")
+            raise ConnectionResetError(errno.ECONNRESET, "no answer")

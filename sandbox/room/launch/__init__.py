@@ -1,0 +1,1 @@
+"""The first process of each kind of room."""

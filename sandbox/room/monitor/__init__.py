@@ -1,0 +1,1 @@
+"""The supervisor: answers, records and watches the worker."""
