@@ -76,7 +76,7 @@ def _build(store: Path, machine: str, tag: str | None, epoch: int) -> Image:
         bill = root / sbom.INSIDE
         bill.parent.mkdir(parents=True)
         contents = (*base.components, *required.components, *ours)
-        bill.write_bytes(sbom.document("safe-load", version, contents))
+        bill.write_bytes(sbom.document("safe-load", version, contents, epoch))
         return ours
 
     common = (epoch, machine, _text("layers.py"), _text("sbom.py"), _text("debian.py"))
@@ -205,7 +205,7 @@ def load(image: Image, engine: str, epoch: int) -> None:
         if loading.returncode == 0 and before:
             _engine(engine, "image", "rm", before)
     except OSError as error:
-        raise BuildError(f"{engine} does not start: {error}") from None
+        raise BuildError(f"{engine} could not be started: {error}") from None
     if loading.returncode != 0:
         raise BuildError(f"{engine} did not take the image: {said or loading.returncode}")
 

@@ -29,7 +29,7 @@ SOURCES = ("loader", "sandbox", "profiles")
 # is imported; nor torch_shm_manager, without which torch cannot be imported.
 _LEFT_OUT = ("torch/include", "torch/share", "torch/test", "numpy/_core/include", "bin")
 _KEPT_PROGRAMS = frozenset({"torch_shm_manager"})
-_EXTRAS = ("models", "hub")
+_EXTRAS = ("models", "hub", "formats")
 _RUN_PIP = """
 import sys
 sys.path.append(sys.argv.pop(1))
