@@ -1,7 +1,7 @@
 """Every backend that the hostile and the honest files are opened on, and what must not hang on it.
 
 Natively all files of both sets are opened; on every other backend a sample of each, or all where the
-environment says so (TESTS_WHOLE=docker,gvisor). Samples, and what a backend shows otherwise by its
+environment says so (TESTS_WHOLE=docker,gvisor; tests/plan.py). Samples, and what a backend shows otherwise by its
 nature, are data: backends.toml. A difference that is not written there fails a test, and so does one
 that is written there and does not show.
 """
@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safe_load import profiles
-from safe_load.options import Options
-from safe_load.sandbox.backends.docker_engine import Engine, EngineError
-from safe_load.version import version
+from safe_load.core.options import Options
+from safe_load.core.version import version
+from safe_load.sandbox.backends.docker.engine import Engine, EngineError
+
+from tests import plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from safe_load.report import Report
+    from safe_load.core.report import Report
 
 #: The image that the tests use; the default is the one that `make image` makes.
 IMAGE = os.environ.get("SAFE_LOAD_IMAGE") or f"safe-load:{version()}"
@@ -32,16 +34,15 @@ _HERE = Path(__file__).resolve().parent
 _OPTIONS: dict[str, dict[str, Any]] = {
     "native": {"backend": "native"},
     # strict, where nobody may make namespaces
-    "native-b": {"backend": "native", "profile": str(_HERE / "alone.toml")},
+    "native-b": {"backend": "native", "profile": str(_HERE / "cell_only.toml")},
     "docker": {"backend": "docker", "image": IMAGE},
     "gvisor": {"backend": "docker", "image": IMAGE, "runtime": "runsc"},
 }
 _DATA: dict[str, Any] = tomllib.loads((_HERE / "backends.toml").read_text("utf-8"))
 OTHERS = tuple(_DATA)
-_WHOLE = {name for name in os.environ.get("TESTS_WHOLE", "").split(",") if name}
-assert {*OTHERS} >= _WHOLE, f"TESTS_WHOLE names {', '.join(_WHOLE)}, and there are {OTHERS}"
+assert OTHERS == plan.BACKENDS
 #: What is another one each time: the names of temporary files, the marks of planted secrets.
-_CHANCE = re.compile(r"(?<=/tmp/tmp)\w{8}|(?<=kf8Qx/)\w+")
+_CHANCE = re.compile(r"(?<=/tmp/tmp)\w{8}|(?<=kf8Qx/)\w+|(?<=AKIA)[A-Z0-9]{16}")
 
 
 def options(backend: str, **more: Any) -> Options:
@@ -68,7 +69,7 @@ def cases(kind: str, names: Collection[str]) -> list[tuple[str, str]]:
     return [
         (backend, name)
         for backend in OTHERS
-        for name in (names if backend in _WHOLE else _DATA[backend][kind])
+        for name in (names if plan.whole(backend) else plan.share(_DATA[backend][kind]))
     ]
 
 

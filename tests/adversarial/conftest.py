@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests import backends
+from tests import backends, plan
 
 if TYPE_CHECKING:
-    from safe_load.report import Report
+    from safe_load.core.report import Report
+    from safe_load.sandbox.backends.interface import Backend
 
 HERE = Path(__file__).resolve().parent
 #: "class/name" of every program: one file each, in a folder for each class.
@@ -34,6 +35,22 @@ def program(name: str) -> Any:
     return importlib.import_module(f"tests.adversarial.{name.replace('/', '.')}")
 
 
+def cold_reason(name: str) -> str | None:
+    """Why a program cannot share a warm room with others; None where it can."""
+    if hasattr(program(name), "OPTIONS"):
+        return "the warm room has not the limits that it is opened with"
+    return getattr(program(name), "COLD", None)
+
+
+#: Those that share one warm room, and those that are opened in a room of their own.
+WARM = [name for name in PROGRAMS if cold_reason(name) is None]
+COLD = [
+    name
+    for name in PROGRAMS
+    if plan.whole("cold") or name not in WARM or name in plan.cold("hostile")
+]
+
+
 def _listing(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -43,18 +60,20 @@ def _listing(folder: Path) -> dict[str, str]:
     }
 
 
-def run(name: str, where: Path) -> Ran:
-    """Write the program's model into a folder, and scan it."""
+def run(name: str, where: Path, room: Backend | None = None) -> Ran:
+    """Write the program's model into a folder, and scan it. room: a warm one."""
     folder = where / "model"
     folder.mkdir(parents=True)
-    return scan(name, folder, program(name).make(folder))
+    return scan(name, folder, program(name).make(folder), room=room)
 
 
-def scan(name: str, folder: Path, source: Path, backend: str = "native") -> Ran:
-    """Scan what the program wrote into that folder."""
-    from safe_load import pipeline
+def scan(
+    name: str, folder: Path, source: Path, backend: str = "native", room: Backend | None = None
+) -> Ran:
+    """Scan what the program wrote into that folder, in a room that is there already or a new one."""
+    from safe_load.loading import pipeline
 
     before = _listing(folder.parent)
     options = backends.options(backend, **getattr(program(name), "OPTIONS", {}))
-    report = pipeline.scan(str(source), options)
+    report = pipeline.scan(str(source), options, backend=room)
     return Ran(program(name).EXPECT, report, folder, before == _listing(folder.parent))

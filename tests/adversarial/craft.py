@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import zipfile
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 ADDRESS, PORT = "203.0.113.7", 4444
@@ -98,9 +99,24 @@ def touch(folder: Path) -> str:
     return f"touch {folder.parent / 'canary'}"
 
 
+def code(folder: Path) -> str:
+    """A Python expression that would leave the canary, in double quotes nowhere."""
+    return f"__import__('os').system('{touch(folder)}')"
+
+
 def shell(folder: Path, function: str = "os:system") -> Code:
     """Run `touch` by os.system or another function of one command."""
     return call(function, touch(folder))
+
+
+class Shell:
+    """An object that runs the same where it is unpickled, for what pickles objects by itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.command = touch(folder)
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (self.command,)
 
 
 def run(source: str) -> Code:

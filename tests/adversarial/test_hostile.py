@@ -1,7 +1,8 @@
 """Every hostile program is rejected, with evidence that names what it tried, and nothing got out.
 
 A program is one file in a folder for its class: its docstring names the class, `make(folder)` writes
-the model and returns what to open, EXPECT is the evidence that the report must hold.
+the model and returns what to open, EXPECT is the evidence that the report must hold. OPTIONS are those
+that it is opened with; COLD says why it cannot share a warm room with others.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from safe_load import pipeline
-from safe_load.options import Options
+from safe_load.core.options import Options
+from safe_load.loading import pipeline
 from safetensors.torch import load_file
 
-from tests.adversarial.conftest import PROGRAMS, Ran, program, run
+from tests import plan
+from tests.adversarial.conftest import COLD, PROGRAMS, WARM, Ran, cold_reason, program, run
 from tests.adversarial.craft import honest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from safe_load.report import Finding, Report
+    from safe_load.core.report import Finding, Report
+    from safe_load.sandbox.backends.interface import Backend
 
 #: What writing a model warns of is none of a promise's.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,12 +45,33 @@ _KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", WARM)
 def test_it_is_rejected_with_evidence_and_leaves_nothing_behind(
+    name: str, tmp_path: Path, warm_room: Backend, orphans: Callable[[], list[str]]
+) -> None:
+    assert_rejected(run(name, tmp_path, warm_room))
+    assert orphans() == []
+
+
+@pytest.mark.parametrize("name", COLD)
+def test_in_a_room_of_its_own_it_is_rejected_too(
     name: str, tmp_path: Path, orphans: Callable[[], list[str]]
 ) -> None:
     assert_rejected(run(name, tmp_path))
     assert orphans() == []
+
+
+def test_of_every_class_some_are_opened_in_rooms_of_their_own() -> None:
+    sample = plan.DATA["cold"]["hostile"]
+    assert {*sample} <= {*WARM}, "what is cold by its nature is no sample"
+    assert {name.partition("/")[0] for name in (*sample, *COLD)} == {
+        name.partition("/")[0] for name in PROGRAMS
+    }
+    assert {*WARM} | {*COLD} == {*PROGRAMS}
+
+
+def test_who_needs_a_room_of_its_own_says_why() -> None:
+    assert all(len(str(cold_reason(name)).split()) > 3 for name in PROGRAMS if name not in WARM)
 
 
 def assert_rejected(ran: Ran) -> None:
@@ -65,6 +89,14 @@ def lacking(ran: Ran) -> dict[str, Any]:
     }
 
 
+def test_a_rejected_load_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    source = program("opcodes/reduce").make(tmp_path / "model")
+    report = pipeline.load(str(source), tmp_path / "cleared", Options())
+    assert (report.outcome, report.export) == ("rejected", None)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_it_says_what_class_it_is_of_and_what_must_be_found(name: str) -> None:
     module = program(name)
@@ -75,11 +107,12 @@ def test_it_says_what_class_it_is_of_and_what_must_be_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name.startswith("tamper/")])
 def test_what_is_exported_despite_tampering_is_what_the_bytes_say(
-    name: str, tmp_path: Path
+    name: str, tmp_path: Path, warm_room: Backend
 ) -> None:
     (tmp_path / "model").mkdir()
     source = program(name).make(tmp_path / "model")
-    report = pipeline.load(str(source), tmp_path / "cleared", Options(export_despite_findings=True))
+    options = Options(export_despite_findings=True)
+    report = pipeline.load(str(source), tmp_path / "cleared", options, backend=warm_room)
     if report.export is None:  # it killed its room: then nothing is let out at all
         assert name == "tamper/report"
         assert not (tmp_path / "cleared").exists()

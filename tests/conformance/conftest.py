@@ -6,6 +6,7 @@ docs/conformance.md says how a backend from elsewhere is proven.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -17,6 +18,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import containers
 import rooms
+
+from tests import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,9 +59,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if not _is_theirs(item)]
         items[:] = [item for item in items if _is_theirs(item)]
         config.hook.pytest_deselected(items=others)
+    else:
+        _sample(config, items)
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            backend, user = item.callspec.params.get("house", ("", ""))
+            backend, user = _house(item)
             which = item.callspec.id.removeprefix(f"{backend}-{user}").lstrip("-")
             reasons = UNPROMISED.get(backend, {})
             reason = reasons.get(item.originalname) or reasons.get(f"{item.originalname}[{which}]")
@@ -66,10 +71,50 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"no promise of {backend}: {reason}"))
 
 
+def _sample(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a sample of what kinds of container have in common; whole with TESTS_WHOLE=containers.
+
+    Plain ones are asked for everything, as an ordinary user: CI does not ask them again as another.
+    Native ones are asked for everything as an ordinary user in root's tests; the clone of CI's own user
+    asks for a sample once more."""
+    if os.environ.get("TESTS_MAY_NOT_SKIP") and rooms.users() == ["root"]:
+        raise pytest.UsageError(
+            "no Python here that an ordinary user can run: apt-get install python3-venv"
+        )
+    left, others = [], []
+    for item in items:
+        kind, user = _house(item)
+        # `warm` and `traced` are of one kind of user each, whom `native` is proven for besides.
+        if kind in ("warm", "traced") or (
+            kind in ("native", "native-b")
+            and user == "self"
+            and not plan.sampled(item.name.replace(f"{kind}-{user}", ""))
+        ):
+            item.add_marker("anyone")
+        if (
+            kind not in rooms.IN_CONTAINERS
+            or plan.whole("containers")
+            or plan.sampled(item.name.replace(f"{kind}-{user}", ""))
+        ):
+            left.append(item)
+        elif (kind, user) == ("docker", rooms.users()[-1]):
+            item.add_marker("anyone")
+            left.append(item)
+        else:
+            others.append(item)
+    items[:] = left
+    config.hook.pytest_deselected(items=others)
+
+
+def _house(item: pytest.Item) -> tuple[str, str]:
+    """The backend and the kind of user that a test is of; empty where it is of no one's."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return params.get("house", ("", ""))
+
+
 def _is_theirs(item: pytest.Item) -> bool:
     """Whether a test asks for a promise of the backend that is to be proven."""
-    house = item.callspec.params.get("house", ("", "")) if hasattr(item, "callspec") else ("", "")
-    return bool(house[0] == rooms.LIKE)
+    return _house(item)[0] == rooms.LIKE
 
 
 @pytest.fixture(scope="session")

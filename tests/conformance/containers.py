@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound
-from safe_load.sandbox.backends.docker_engine import (
-    LABEL_CONTROLLER,
-    Engine,
-    EngineError,
-)
-from safe_load.version import version
+from safe_load.core.version import version
+from safe_load.sandbox.backends.docker.engine import LABEL_CONTROLLER, Engine, EngineError
 
 from tests.backends import IMAGE
 

@@ -136,7 +136,7 @@ def _factory(name: str) -> Callable[..., Any]:
 
 
 def _native(profile: Any, **options: Any) -> Any:
-    from safe_load.sandbox.backends.native import NativeBackend
+    from safe_load.sandbox.backends.native.backend import NativeBackend
 
     return NativeBackend(profile, **options)
 
@@ -148,14 +148,15 @@ def _alone(profile: Any, **options: Any) -> Any:
 
 
 def _warm(profile: Any, **options: Any) -> Any:
-    from safe_load.sandbox.backends.warm import Furniture, WarmBackend
+    from safe_load.sandbox.backends.native.warm import WarmBackend
+    from safe_load.sandbox.backends.request import WarmSpec
 
-    return WarmBackend(profile, Furniture((_ENTRY,), (), (), _MODULES), **options)
+    return WarmBackend(profile, WarmSpec((_ENTRY,), (), (), _MODULES), **options)
 
 
 def _traced(profile: Any, **options: Any) -> Any:
     """The native room, with its calls answered as on a kernel that cannot notify of them."""
-    from safe_load.sandbox.backends.native import NativeBackend
+    from safe_load.sandbox.backends.native.backend import NativeBackend
 
     class Traced(NativeBackend):
         stopped = True
@@ -164,21 +165,21 @@ def _traced(profile: Any, **options: Any) -> Any:
 
 
 def _docker(profile: Any, **options: Any) -> Any:
-    from safe_load.sandbox.backends.docker import DockerBackend
-    from safe_load.version import version
+    from safe_load.core.version import version
+    from safe_load.sandbox.backends.docker.backend import DockerBackend
 
     image = os.environ["SAFE_LOAD_TEST_IMAGE"]
     return DockerBackend(profile, image=image, version=version(), **options)
 
 
 def _docker_warm(profile: Any, **options: Any) -> Any:
-    from safe_load.sandbox.backends.docker_warm import WarmDockerBackend
-    from safe_load.sandbox.backends.warm import Furniture
-    from safe_load.version import version
+    from safe_load.core.version import version
+    from safe_load.sandbox.backends.docker.warm import WarmDockerBackend
+    from safe_load.sandbox.backends.request import WarmSpec
 
     image = os.environ["SAFE_LOAD_TEST_IMAGE"]
-    furniture = Furniture((_ENTRY,), (), (), _MODULES)
-    return WarmDockerBackend(profile, furniture, image=image, version=version(), **options)
+    warm_spec = WarmSpec((_ENTRY,), (), (), _MODULES)
+    return WarmDockerBackend(profile, warm_spec, image=image, version=version(), **options)
 
 
 def _gvisor(profile: Any, **options: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import containers
 from docker.errors import NotFound
-from safe_load.sandbox.backends import gvisor
+from safe_load.sandbox.backends.gvisor import trace
 
 _GROUPS = ("*/docker/*", "docker/*", "system.slice/docker-*.scope")
 #: Where engines and runtimes keep a folder for each container; only root may look into most.
@@ -41,9 +41,9 @@ def of_controllers(pids: list[int]) -> set[str]:
 
 def of_gvisor() -> set[str]:
     """What lies where sentries report, beside the lock that controllers take turns with."""
-    if not os.access(gvisor.FOLDER, os.R_OK):
+    if not os.access(trace.FOLDER, os.R_OK):
         return set()
-    return {str(path) for path in gvisor.FOLDER.iterdir() if path.name != "lock"}
+    return {str(path) for path in trace.FOLDER.iterdir() if path.name != "lock"}
 
 
 def _mounts() -> set[str]:

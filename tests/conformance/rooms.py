@@ -264,7 +264,7 @@ def python_for_all() -> str | None:
     ):
         probe = (
             "import sys, site; [site.addsitedir(path) for path in sys.argv[2:]]; "
-            "import msgspec, pyseccomp, safe_load.sandbox.backends.native; "
+            "import msgspec, pyseccomp, safe_load.sandbox.backends.native.backend; "
             "assert sys.version_info[:2] == tuple(map(int, sys.argv[1].split('.')))"
         )
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

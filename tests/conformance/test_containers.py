@@ -16,7 +16,7 @@ import containers
 import pytest
 import rooms
 from safe_load import profiles
-from safe_load.sandbox.backends.docker_engine import LABEL_CONTROLLER, is_gone, mark
+from safe_load.sandbox.backends.docker.engine import LABEL_CONTROLLER, is_gone, mark
 from safe_load.sandbox.policy import container_filter
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_whomever_the_kernel_kills_for_memory_it_is_a_limit(
     containers.engine().api.update_container(container, mem_limit=less, memswap_limit=less)
     result = controller.answer().result
     assert (result.status, result.value) == ("limit", None), (result.reason, result.output)
-    who = "killed a process" if first == "worker" else "ended the container"
+    who = "killed a process" if first == "worker" else "killed the container"
     assert result.reason.startswith(f"memory limit: the kernel {who}")
     assert result.complete == (first == "worker")
 
@@ -168,7 +168,7 @@ def test_what_a_controller_left_is_removed_and_what_a_living_one_has_is_not(
 _MARK = """
 import sys
 sys.path[:] = sys.argv[1:]
-from safe_load.sandbox.backends.docker_engine import mark
+from safe_load.sandbox.backends.docker.engine import mark
 print(mark())
 """
 
@@ -190,7 +190,7 @@ _ASK = """
 import os, site, sys
 for path in sys.argv[2:]:
     site.addsitedir(path)
-from safe_load.sandbox.backends.docker_engine import is_gone
+from safe_load.sandbox.backends.docker.engine import is_gone
 pid = sys.argv[1].partition(":")[0]
 print("seen" if os.path.exists(f"/proc/{pid}") else "hidden", is_gone(sys.argv[1]))
 """

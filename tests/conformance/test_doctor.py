@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import containers
 import pytest
 import rooms
-from safe_load.sandbox.backends.native import NativeBackend
+from safe_load.sandbox.backends.native.backend import NativeBackend
 from safe_load.sandbox.doctor import examine
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def test_in_wsl_the_doctor_knocks_at_every_door_to_windows(wsl: str) -> None:
     assert said.tier == "B"
     assert any("WSL2" in note for note in said.json["notes"])
     assert said.walls()["cannot reach /run/WSL/1_interop"] == "standing"
-    assert said.walls()["cannot reach the machine below"] == "standing"
+    assert said.walls()["cannot reach the hypervisor"] == "standing"
 
 
 def test_in_wsl_with_a_mirrored_network_the_doctor_names_the_setting_of_windows(wsl: str) -> None:

@@ -51,5 +51,5 @@ def test_a_double_forked_daemon_is_recorded_and_does_not_outlive_the_room(
     ran = room.run("endings:daemon")
     (event,) = ran.events("execve")
     assert (event.args["path"], event.decision) == ("/bin/daemon-payload", "denied")
-    assert ran.took_s < 5
+    assert ran.took_s < 10  # before the time limit
     assert rooms.descendants(room.process.pid) == {}

@@ -3,8 +3,12 @@
 # ruff: noqa: PTH110
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -55,13 +59,64 @@ def test_the_worker_cannot_read_a_file_of_the_host(
     assert found - own <= set(map(str, Path(os.__file__).resolve().parents))
 
 
+def test_no_file_of_the_hosts_can_be_locked_and_the_workers_own_can(
+    room: rooms.Controller, house: tuple[str, str], shared_path: Path
+) -> None:
+    (shared_path / "weights").write_text("weights")
+    files = {shared_path / "weights": "/model/weights"}
+    ran = room.run("files:lock", {"path": "/model/weights"}, files=files)
+    paths = ran.value.pop("paths")
+    assert len(paths) == 2
+    for path in paths:
+        assert ran.value[path] == ["ENOLCK", "ENOLCK", "ENOLCK", "EPERM"]
+    for name in ("flock", "lockf"):
+        assert ran.value[name] == ["", "EAGAIN", "", "", ""]
+    assert ran.value["rows"] == 3
+    refused = {
+        (event.syscall, event.args["path"])
+        for event in ran.result.events
+        if event.decision == "denied"
+    }
+    assert {("flock", path) for path in paths} <= refused
+    assert {("fcntl", path) for path in paths} <= refused
+
+
+def test_no_race_locks_a_file_of_the_hosts(
+    room: rooms.Controller, house: tuple[str, str], shared_path: Path
+) -> None:
+    weights = shared_path / "weights"
+    weights.write_text("weights")
+    locked, over = [], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.002):
+            with weights.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    locked.append(time.monotonic())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        argument = {"path": "/model/weights", "seconds": 1.0}
+        files = {weights: "/model/weights"}
+        ran = room.run("files:lock_in_a_race", argument, files=files)
+    finally:
+        over.set()
+        thread.join()
+    assert locked == []
+    assert ran.value.get("", 0) > 0
+    assert ran.value.get("ENOLCK", 0) > 0
+
+
 def test_the_root_cannot_be_listed(room: rooms.Controller) -> None:
     assert room.run("kernel:look_around").value["root"] == "EACCES"
 
 
 def test_a_look_at_a_file_of_the_host_is_recorded_with_its_path(room: rooms.Controller) -> None:
-    ran = room.run("files:look", {"paths": ["$HOME/../user/.aws/credentials"]})
-    (event,) = ran.events("openat", path="/home/user/.aws/credentials")
+    ran = room.run("files:look", {"paths": ["$HOME/../ubuntu/.aws/credentials"]})
+    (event,) = ran.events("openat", path="/home/ubuntu/.aws/credentials")
     assert event.args["flags"] == "O_RDONLY"
 
 
@@ -99,7 +154,7 @@ def test_only_the_scratch_folder_can_be_written(room: rooms.Controller) -> None:
         "/",
         "/etc",
         "/home",
-        "/home/user",
+        "/home/ubuntu",
         "/usr",
         "/usr/lib",
         "/dev",
@@ -156,7 +211,12 @@ def test_the_hosts_name_and_users_are_not_the_rooms(
     if house in rooms.ALONE:
         pytest.skip(f"{rooms.NO_NAMESPACES} does not hide them")
     seen = room.run("kernel:look_around").value
-    assert seen["name"][1] == "localhost"
+    name = seen["name"][1]
+    assert name != os.uname().nodename
+    # As a cloud's machine is called, or as an engine calls its containers.
+    assert re.fullmatch(r"ip-172-31-\d+-\d+|[0-9a-f]{12}", name)
+    if house[0] == "native":
+        assert room.run("kernel:look_around").value["name"][1] != name
     assert 0 not in seen["ids"]
     # Where a container waits for jobs, its processes are numbered on from one to the next.
     assert seen["pid"] < (1000 if house[0] == "docker-warm" else 10)
@@ -201,10 +261,10 @@ def test_without_namespaces_paths_are_told_as_the_room_means_them(
 ) -> None:
     host = shared_path / "secret"
     host.write_text(rooms.SECRET)
-    paths = ["$HOME/.ssh/id_rsa", "$TMPDIR/x", "/tmp/x", str(host), "/home/user/.netrc"]
+    paths = ["$HOME/.ssh/id_rsa", "$TMPDIR/x", "/tmp/x", str(host), "/home/ubuntu/.netrc"]
     ran = room.run("files:look", {"paths": paths})
     tried = {str(event.args["path"]) for event in ran.events("openat")}
-    expected = {"/home/user/.ssh/id_rsa", "/tmp/x", "/host/tmp/x", "/host/home/user/.netrc"}
+    expected = {"/home/ubuntu/.ssh/id_rsa", "/tmp/x", "/host/tmp/x", "/host/home/ubuntu/.netrc"}
     assert expected <= tried
     assert f"/host{host}" in tried or str(host) in tried
     assert not any("safe-load-" in path for path in tried)

@@ -22,12 +22,14 @@ import containers
 import leftovers
 import pytest
 import rooms
-from safe_load.sandbox.backends import gvisor
+from safe_load.sandbox.backends.gvisor import trace
+
+from tests import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.serial
 _AT_ONCE = 4
 _GONE_S = 20.0
 _LOAD = "safe_load.load(sys.argv[1], sys.argv[2], **options)"
@@ -37,16 +39,22 @@ with safe_load.Session(**options) as session:
     session.scan(sys.argv[1])
     session.load(sys.argv[1], sys.argv[2])
 """
-_ALONE = {"backend": "native", "profile": str(rooms.HERE.parent / "alone.toml")}
+_ALONE = {"backend": "native", "profile": str(rooms.HERE.parent / "cell_only.toml")}
 
 
 @dataclass(frozen=True)
 class Way:
-    """What is killed: a program that opens a model, with these options of a load; how often."""
+    """What is killed: a program that opens a model, with these options of a load; how often in all."""
 
     program: str
     options: dict[str, str]
-    kills: int = 20
+    whole: int = 20
+
+    @property
+    def kills(self) -> int:
+        """How often it is killed in this run: a part, at other moments each time, or all."""
+        each = 1 if plan.whole("moments") else int(plan.DATA["moments"]["every"])
+        return max(self.whole // each, 2)
 
 
 WAYS = {
@@ -83,7 +91,7 @@ class Place:
         return {
             **{name: os.environ[name] for name in kept if name in os.environ},
             "HOME": str(self.folder / "home"),
-            "SAFE_LOAD_HOME": str(self.folder / "vault"),
+            "SAFE_LOAD_HOME": str(self.folder / "cache"),
             "SAFE_LOAD_QUIET": "1",
             "TMPDIR": str(self.folder / "tmp"),
         }
@@ -117,7 +125,7 @@ class Place:
 def place(tmp_path: Path) -> Place:
     import torch
 
-    for name in ("home", "tmp", "out", "vault"):
+    for name in ("home", "tmp", "out", "cache"):
         (tmp_path / name).mkdir(mode=0o700)
     weights = {f"layer.{number}": torch.randn(1 << 20) for number in range(8)}
     torch.save(weights, tmp_path / "model.bin")
@@ -138,7 +146,7 @@ def test_nothing_is_left_after_the_next_command_when_controllers_are_killed_at_a
 
     machine = leftovers.of_machine()
     place.run(way, "first")
-    expected = {part: leftovers.files(place.folder / part) for part in ("home", "tmp", "vault")}
+    expected = {part: leftovers.files(place.folder / part) for part in ("home", "tmp", "cache")}
     export = leftovers.files(place.folder / "out" / "first")
     with ThreadPoolExecutor(_AT_ONCE) as together:
         span = max(together.map(lambda n: place.run(way, f"whole-{n}"), range(_AT_ONCE)))
@@ -193,10 +201,10 @@ def test_what_gvisor_leaves_of_a_start_that_failed_goes_with_the_next_command(
     groups = [Path("/sys/fs/cgroup") / each / made for each in _parents_of_groups()]
     for group in groups:
         group.mkdir()
-    (gvisor.FOLDER / f"{made}.start").touch()
+    (trace.FOLDER / f"{made}.start").touch()
     place.run(WAYS["gvisor-load"], "next")
     assert [group for group in groups if group.exists()] == []
-    assert not (gvisor.FOLDER / f"{made}.start").exists()
+    assert not (trace.FOLDER / f"{made}.start").exists()
 
 
 def _parents_of_groups() -> list[str]:

@@ -91,7 +91,7 @@ def test_a_supervisor_that_is_killed_ends_everything_and_is_never_ok(
     os.kill(supervisor, signal.SIGKILL)
     ran = room.answer()
     assert (ran.result.status, ran.result.value) == ("broken", None)
-    assert ran.took_s < 5
+    assert ran.took_s < 10  # before the time limit
     assert not rooms.alive(set(below))
 
 
@@ -104,7 +104,7 @@ def test_a_supervisor_that_hangs_is_not_waited_for_for_ever(room: rooms.Controll
     ran = room.answer()
     assert (ran.result.status, ran.result.value) == ("broken", None)
     assert "time limit" in ran.result.reason
-    assert ran.took_s < 10
+    assert ran.took_s < 30
     assert not rooms.alive(set(below))
 
 

@@ -20,20 +20,20 @@ def assert_limit(ran: rooms.Ran, word: str) -> None:
     assert word in result.reason
 
 
-@pytest.mark.alone
+@pytest.mark.serial
 @pytest.mark.parametrize("program", ["spin", "family"])
 def test_the_time_limit_ends_everything_inside(room: rooms.Controller, program: str) -> None:
     ran = room.run(f"hogs:{program}", limits={"timeout": 0.5})
     assert_limit(ran, "time limit")
-    assert ran.took_s < (10 if room.backend in rooms.IN_CONTAINERS else 1.5)  # which start first
+    assert ran.took_s < 10  # a room that is not ended runs until the controller is
     assert rooms.descendants(room.process.pid) == {}
 
 
-@pytest.mark.alone
+@pytest.mark.serial
 def test_the_time_limit_holds_in_a_storm_of_recorded_calls(room: rooms.Controller) -> None:
-    ran = room.run("hogs:storm", limits={"timeout": 0.5, "memory": 4096 * MIB, "events": 1000})
+    ran = room.run("hogs:storm", limits={"timeout": 0.5, "memory": 4096 * MIB, "events": 100})
     assert_limit(ran, "time limit")
-    assert ran.took_s < (5.5 if room.backend in rooms.IN_CONTAINERS else 3.0)  # as above
+    assert ran.took_s < 10  # as above
     assert not ran.result.complete
     assert ran.result.dropped > 0
 
@@ -75,7 +75,7 @@ def test_page_tables_count_as_memory(room: rooms.Controller) -> None:
     assert_limit(ran, "memory limit")
 
 
-@pytest.mark.alone
+@pytest.mark.serial
 def test_the_queues_of_sockets_are_bounded_together(room: rooms.Controller) -> None:
     before = _slab_and_queues()
     room.start("hogs:sockets", {"processes": 8, "hold": 0.5}, limits={"memory": 256 * MIB})
@@ -221,7 +221,7 @@ def test_equal_events_are_told_once_and_counted(room: rooms.Controller) -> None:
     assert ran.result.complete
 
 
-@pytest.mark.alone
+@pytest.mark.serial
 def test_a_recorded_call_costs_little(room: rooms.Controller) -> None:
     count = 2000
     times: dict[str, Any] = room.run("hogs:measure", {"count": count}).value

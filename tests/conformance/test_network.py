@@ -115,13 +115,13 @@ def test_a_service_cannot_be_offered(room: rooms.Controller) -> None:
     assert event.args["address"]["port"] == 5006
 
 
-@pytest.mark.alone
+@pytest.mark.serial
 def test_sockets_that_drop_every_answer_do_not_hold_up_the_time_limit(
     room: rooms.Controller,
 ) -> None:
     ran = room.run("network:stubborn", limits={"timeout": 0.5})
     assert ran.result.status == "limit"
-    assert ran.took_s < 4
+    assert ran.took_s < 10
 
 
 @pytest.mark.parametrize("house", rooms.ALONE, indirect=True)

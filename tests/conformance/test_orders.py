@@ -12,9 +12,9 @@ import pytest
 import rooms
 from docker import APIClient
 from safe_load import profiles
-from safe_load.sandbox.backends.docker import DockerBackend
+from safe_load.core.version import version
+from safe_load.sandbox.backends.docker.backend import DockerBackend
 from safe_load.sandbox.backends.interface import Bind, Job, RoomResult
-from safe_load.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,19 +65,19 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "capabilities that could be gained": (_host(CapDrop=[]), "the container has capabilities (Cap"),
     "a root that can be written to": (_host(ReadonlyRootfs=False), "root can be written to"),
     "the host's network": (_host(NetworkMode="host", Sysctls={}), "has a network: "),
-    "the host's pids": (_host(PidMode="host"), "do not stand: pid-namespace"),
-    "the host's ipc": (_host(IpcMode="host"), "do not stand: ipc-namespace"),
-    "the host's name": (_hosts_name, "do not stand: uts-namespace"),
-    "the host's cgroups": (_host(CgroupnsMode="host"), "do not stand: cgroup-namespace"),
+    "the host's pids": (_host(PidMode="host"), "could not be built: pid-namespace"),
+    "the host's ipc": (_host(IpcMode="host"), "could not be built: ipc-namespace"),
+    "the host's name": (_hosts_name, "could not be built: uts-namespace"),
+    "the host's cgroups": (_host(CgroupnsMode="host"), "could not be built: cgroup-namespace"),
     "another user": (lambda asked, _: asked.update(User="12345:12345"), "runs as user 12345"),
-    "another group": (_host(GroupAdd=["4"]), "is in the group 4 besides"),
+    "another group": (_host(GroupAdd=["4"]), "is also in the group 4"),
     "no scratch folder": (lambda _, host: host["Tmpfs"].pop("/tmp"), "the container's /tmp is "),
     "a scratch folder without end": (_tmpfs("/tmp", "size="), "/tmp may grow beyond"),
     "a scratch folder to run programs in": (
         _tmpfs("/tmp", "noexec", "exec"),
         "/tmp is mounted without noexec",
     ),
-    "a home without end": (_tmpfs("/home/user", "size="), "/home/user may grow beyond"),
+    "a home without end": (_tmpfs("/home/ubuntu", "size="), "/home/ubuntu may grow beyond"),
     "one more folder": (
         lambda _, host: host["Mounts"].append({"Type": "tmpfs", "Target": "/extra"}),
         "has /extra writable",

@@ -57,7 +57,7 @@ def test_a_folder_too_deep_to_name_does_not_break_the_room(room: rooms.Controlle
     assert ran.value["met"] in ("ENOENT", "EACCES")
 
 
-@pytest.mark.alone
+@pytest.mark.serial
 def test_callers_that_are_killed_in_the_middle_do_not_hold_up_the_room(
     room: rooms.Controller,
 ) -> None:
@@ -65,7 +65,7 @@ def test_callers_that_are_killed_in_the_middle_do_not_hold_up_the_room(
     assert ran.value["killed"] > (
         1 if room.backend == "gvisor" else 10
     )  # where a fork takes longer
-    assert ran.took_s < 3
+    assert ran.took_s < 10  # before the time limit
 
 
 def test_a_hail_of_signals_does_not_falsify_what_a_call_returns(room: rooms.Controller) -> None:
@@ -86,13 +86,13 @@ def test_arguments_that_change_while_they_are_read_let_no_call_through(
         assert "sendmsg " not in met or room.backend == "native-b"
 
 
-@pytest.mark.alone
+@pytest.mark.serial
 def test_a_socket_that_is_swapped_while_it_is_connected_does_not_break_the_room(
     room: rooms.Controller,
 ) -> None:
     ran = room.run("liars:closing", {"seconds": 0.3})
     assert ran.value == {}
-    assert ran.took_s < 3
+    assert ran.took_s < 10  # before the time limit
 
 
 def test_every_refused_call_of_short_lived_grandchildren_is_recorded_with_its_arguments(
@@ -127,4 +127,4 @@ def test_nobody_speaks_in_the_supervisors_name(room: rooms.Controller) -> None:
         assert ran.value["spoke"] == 0
     else:  # gVisor lets it write there
         assert ran.result.status == "broken"
-        assert "in its place" in ran.result.reason
+        assert "did not come from the supervisor" in ran.result.reason

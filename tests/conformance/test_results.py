@@ -34,7 +34,7 @@ ANYWHERE = pytest.mark.parametrize("house", [rooms.ANY], indirect=True)
 def test_a_hostile_result_is_a_crash(room: rooms.Controller, name: str) -> None:
     ran = room.run("results:say", HOSTILE[name])
     assert (ran.result.status, ran.result.value) == ("crashed", None), ran.result.reason
-    assert ran.took_s < 5
+    assert ran.took_s < 10  # before the time limit
 
 
 @ANYWHERE

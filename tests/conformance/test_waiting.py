@@ -16,11 +16,11 @@ import containers
 import pytest
 import rooms
 from safe_load import Session, profiles
-from safe_load.sandbox.backends.docker_room import Place, Room, UnreachableError, copy
-from safe_load.sandbox.backends.docker_warm import WarmDockerBackend
+from safe_load.core.version import version
+from safe_load.sandbox.backends.docker.room import Place, Room, UnreachableError, copy
+from safe_load.sandbox.backends.docker.warm import WarmDockerBackend
 from safe_load.sandbox.backends.interface import Bind, Job
-from safe_load.sandbox.backends.warm import Furniture
-from safe_load.version import version
+from safe_load.sandbox.backends.request import WarmSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,10 +176,10 @@ def test_nothing_is_left_after_the_next_command_when_controllers_are_killed_at_a
 def backend(house: tuple[str, str]) -> Iterator[WarmDockerBackend]:
     """One in this process: to be used from several threads."""
     del house  # which skips where there are no containers
-    furniture = Furniture((JOB.entry,), (), (), JOB.modules)
+    warm_spec = WarmSpec((JOB.entry,), (), (), JOB.modules)
     profile = profiles.load("strict-a")
     with WarmDockerBackend(
-        profile, furniture, image=containers.IMAGE, version=version()
+        profile, warm_spec, image=containers.IMAGE, version=version()
     ) as backend:
         yield backend
 

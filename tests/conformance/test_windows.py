@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -21,10 +22,12 @@ _FOLDER = Path("/run/WSL")
 
 
 @pytest.fixture
-def door(shared_path: Path) -> Iterator[tuple[Path, socket.socket]]:
+def door() -> Iterator[tuple[Path, socket.socket]]:
     """A socket that anybody may connect to, where WSL has its own: its path, and who listens. An
-    ordinary user may not make that folder; another stands for it."""
-    folder = _FOLDER if os.geteuid() == 0 else shared_path
+    ordinary user may not make that folder; another stands for it, whose path is short enough (unix(7))."""
+    folder = _FOLDER if os.geteuid() == 0 else Path(tempfile.mkdtemp(dir="/tmp"))
+    if folder != _FOLDER:
+        folder.chmod(0o755)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     path = folder / f"{uuid.uuid4().hex}_interop"
     while True:
@@ -40,9 +43,8 @@ def door(shared_path: Path) -> Iterator[tuple[Path, socket.socket]]:
     finally:
         listener.close()
         path.unlink()
-        if folder == _FOLDER:
-            with suppress(OSError):  # somebody else's are in it
-                folder.rmdir()
+        with suppress(OSError):  # somebody else's are in it
+            folder.rmdir()
 
 
 @pytest.mark.parametrize("kind", ["SOCK_SEQPACKET", "SOCK_STREAM", "SOCK_DGRAM"])

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 from safe_load import profiles
-from safe_load.sandbox.backends import gvisor
-from safe_load.sandbox.backends.hearing import Heard
+from safe_load.sandbox.backends.gvisor import trace
+from safe_load.sandbox.backends.room_stream import Transcript
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("runsc") is None, reason="gVisor's runsc is not installed"),
@@ -48,7 +48,7 @@ os.wait()
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "trace").mkdir()
-    session = gvisor.session(profiles.load("strict"), tmp_path / "trace" / "trace.sock")
+    session = trace.session(profiles.load("strict"), tmp_path / "trace" / "trace.sock")
     (tmp_path / "session.json").write_text(json.dumps(session))
     return tmp_path
 
@@ -95,10 +95,10 @@ def run(folder: Path, name: str, program: str) -> int:
         )
 
 
-def watched(folder: Path, job: str, *, mark: bool = True, limit: int = 1000) -> Heard:
+def watched(folder: Path, job: str, *, mark: bool = True, limit: int = 1000) -> Transcript:
     """What is known of a container in which the worker does that job."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    witness = gvisor.Witness(limit, folder / "trace")
+    witness = trace.TraceSession(limit, folder / "trace")
     program = PROGRAM.format(job=job, mark=mark)
     running = threading.Thread(target=run, args=(folder, name, program))
     with witness.expect(name):
@@ -106,55 +106,56 @@ def watched(folder: Path, job: str, *, mark: bool = True, limit: int = 1000) -> 
         time.sleep(0.1)
     running.join()
     witness.end()
-    heard = Heard(sealed=1.0, quiet=("/usr/",))
-    witness.testify(heard, profiles.load("strict"), "detonate")
-    return heard
+    transcript = Transcript(sealed=1.0, quiet=("/usr/",))
+    witness.merge_into(transcript, profiles.load("strict"), "detonate")
+    return transcript
 
 
-def calls(heard: Heard) -> list[tuple[str, object]]:
+def calls(transcript: Transcript) -> list[tuple[str, object]]:
     return [
-        (event.syscall, event.args.get("path") or event.args.get("to")) for event in heard.events
+        (event.syscall, event.args.get("path") or event.args.get("to"))
+        for event in transcript.events
     ]
 
 
 def test_what_the_worker_does_after_the_seal_is_heard_and_nothing_else(folder: Path) -> None:
-    heard = watched(
+    transcript = watched(
         folder, 'look("/a"); look("self/b"); look("/usr/lib"); open("/tmp", "r+b") if 0 else 0'
     )
-    assert heard.cause is None
-    assert calls(heard) == [("openat", "/a"), ("openat", "/proc/self/b")]
-    assert {event.errno for event in heard.events} == {"ENOENT"}
+    assert transcript.cause is None
+    assert calls(transcript) == [("openat", "/a"), ("openat", "/proc/self/b")]
+    assert {event.errno for event in transcript.events} == {"ENOENT"}
 
 
 def test_a_call_that_the_filter_refuses_breaks_the_room_when_it_is_carried_out(
     folder: Path,
 ) -> None:
-    heard = watched(folder, 'os.execv("/usr/bin/env", ["env", "evil"])')
-    assert heard.cause is not None
-    assert heard.cause[0] == "broken"
-    assert "execve" in heard.cause[1]
-    assert ("execve", "/usr/bin/env") in calls(heard)
+    transcript = watched(folder, 'os.execv("/usr/bin/env", ["env", "evil"])')
+    assert transcript.cause is not None
+    assert transcript.cause[0] == "broken"
+    assert "execve" in transcript.cause[1]
+    assert ("execve", "/usr/bin/env") in calls(transcript)
 
 
 def test_a_trace_that_does_not_show_the_seal_breaks_the_room(folder: Path) -> None:
-    heard = watched(folder, "pass", mark=False)
-    assert heard.cause is not None
-    assert heard.cause[0] == "broken"
-    assert "walls closed" in heard.cause[1]
+    transcript = watched(folder, "pass", mark=False)
+    assert transcript.cause is not None
+    assert transcript.cause[0] == "broken"
+    assert "last wall closed" in transcript.cause[1]
 
 
 def test_what_is_too_much_is_counted(folder: Path) -> None:
-    heard = watched(folder, 'for number in range(50): look(f"/{number}")', limit=20)
-    assert (len(heard.events), heard.lost) == (20, 30)
+    transcript = watched(folder, 'for number in range(50): look(f"/{number}")', limit=20)
+    assert (len(transcript.events), transcript.lost) == (20, 30)
 
 
 def test_nothing_is_lost_of_a_flood(folder: Path) -> None:
-    heard = watched(folder, 'for number in range(5000): look(f"/{number}")', limit=10_000)
-    assert (len(heard.events), heard.lost) == (5000, 0)
+    transcript = watched(folder, 'for number in range(5000): look(f"/{number}")', limit=10_000)
+    assert (len(transcript.events), transcript.lost) == (5000, 0)
 
 
 def test_containers_that_start_at_once_are_told_apart(folder: Path) -> None:
-    found: dict[int, Heard] = {}
+    found: dict[int, Transcript] = {}
 
     def watch(number: int) -> None:
         found[number] = watched(folder, f'look("/mine-{number}")')
@@ -164,7 +165,7 @@ def test_containers_that_start_at_once_are_told_apart(folder: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {number: calls(heard) for number, heard in found.items()} == {
+    assert {number: calls(transcript) for number, transcript in found.items()} == {
         number: [("openat", f"/mine-{number}")] for number in range(4)
     }
 
@@ -178,36 +179,36 @@ def test_a_container_does_not_start_where_nobody_listens(folder: Path) -> None:
 def test_a_container_that_is_not_traced_is_noticed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gvisor, "_START_S", 0.2)
+    monkeypatch.setattr(trace, "_START_S", 0.2)
     with (
-        pytest.raises(gvisor.Unfit, match="did not tell its trace"),
-        gvisor.Witness(10, folder / "trace").expect("nobody"),
+        pytest.raises(trace.Unfit, match="timed out waiting for gVisor's trace"),
+        trace.TraceSession(10, folder / "trace").expect("nobody"),
     ):
         pass
 
 
 def test_a_folder_that_cannot_be_used_says_how_it_is_made(tmp_path: Path) -> None:
     with (
-        pytest.raises(gvisor.Unfit, match="install -d -g docker"),
-        gvisor.Witness(10, tmp_path / "absent").expect("nobody"),
+        pytest.raises(trace.Unfit, match="install -d -g docker"),
+        trace.TraceSession(10, tmp_path / "absent").expect("nobody"),
     ):
         pass
 
 
 def test_a_runtime_that_is_not_registered_so_that_it_tells_is_named(tmp_path: Path) -> None:
     profile = profiles.load("strict")
-    (tmp_path / "ours.json").write_text(json.dumps(gvisor.session(profile)))
+    (tmp_path / "ours.json").write_text(json.dumps(trace.session(profile)))
     (tmp_path / "other.json").write_text("{}")
 
     def arguments(name: str) -> dict[str, list[str]]:
         return {"runtimeArgs": ["--network=none", f"--pod-init-config={tmp_path}/{name}"]}
 
-    gvisor.require_fit("runsc", arguments("ours.json"), profile)
+    trace.require_fit("runsc", arguments("ours.json"), profile)
     for runtime, reason in (
         ({}, "without --network=none"),
         ({"runtimeArgs": ["--network=none"]}, "without --pod-init-config"),
         (arguments("absent.json"), "cannot be read"),
-        (arguments("other.json"), "not the one of this version"),
+        (arguments("other.json"), "belongs to another version"),
     ):
-        with pytest.raises(gvisor.Unfit, match=reason):
-            gvisor.require_fit("runsc", runtime, profile)
+        with pytest.raises(trace.Unfit, match=reason):
+            trace.require_fit("runsc", runtime, profile)

@@ -139,6 +139,9 @@ class FakeHub(_Server):
         #: repository -> name -> commit, and repository -> commit -> path -> content.
         self.names: dict[str, dict[str, str]] = {}
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
+        #: What the page of a repository says besides, and what is said of an organisation.
+        self.about: dict[str, dict[str, Any]] = {}
+        self.organisations: dict[str, dict[str, Any]] = {}
         self.moved: dict[tuple[str, str], list[str]] = {}
         #: What is said of the files, after whoever tampers with it.
         #: Whether large files are said to be kept by Xet too.
@@ -176,6 +179,9 @@ class FakeHub(_Server):
         parts = [unquote(part) for part in request.path.split("/")[1:]]
         api = parts[:2] == ["api", "models"]
         repo, rest = "/".join(parts[2:4] if api else parts[:2]), parts[4:] if api else parts[2:]
+        if parts[:2] == ["api", "organizations"]:
+            told = self.organisations.get(parts[2])
+            return Answer(404) if told is None else _json({"name": parts[2]} | told)
         if repo not in self.commits:
             return Answer(404, headers={"X-Error-Code": "RepoNotFound"})
         if rest == ["refs"]:
@@ -186,7 +192,8 @@ class FakeHub(_Server):
         if files is None:
             return Answer(404, headers={"X-Error-Code": "RevisionNotFound"})
         if kind == "revision":
-            return _json({"id": repo, "modelId": repo, "sha": commit, "siblings": [], "tags": []})
+            told = {"id": repo, "modelId": repo, "sha": commit, "siblings": [], "tags": []}
+            return _json(told | self.about.get(repo, {}))
         if kind == "commits":
             return _json([_commit(each) for each in self.history(repo, revision)])
         if kind == "tree":

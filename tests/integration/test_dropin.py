@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import safe_load
 import torch
-import transformers as stock
+import transformers as upstream
 from safe_load import transformers as safe
 
 from tests.integration import tiny
@@ -42,9 +42,9 @@ _AUTO = {
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[safe_load.Session]:
-    """One warm room for the whole module, and a vault of its own."""
+    """One warm room for the whole module, and a cache of its own."""
     with pytest.MonkeyPatch.context() as patch, safe_load.Session() as opened:
-        patch.setenv("SAFE_LOAD_HOME", str(tmp_path_factory.mktemp("vault")))
+        patch.setenv("SAFE_LOAD_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("HF_HUB_OFFLINE", "1")
         yield opened
 
@@ -55,7 +55,7 @@ def both(session: safe_load.Session) -> Callable[[Callable[[Any], Any]], tuple[A
 
     def run(call: Callable[[Any], Any]) -> tuple[Any, Any]:
         torch.manual_seed(0)  # for weights that are not in the file
-        expected = call(stock)
+        expected = call(upstream)
         torch.manual_seed(0)
         with safe_load.guard(session):
             return expected, call(safe)
@@ -70,6 +70,14 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def realigned(model: Any) -> Any:
+    """The model with its weights copied to memory that torch allocates: kernels of the CPU's library go
+    by where a tensor lies, and what is mapped from a file lies elsewhere than what was unpickled."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
+    return model
+
+
 def _same(expected: Any, got: Any) -> None:
     """Two models are the same in all that a user can see."""
     assert type(got) is type(expected)
@@ -82,6 +90,8 @@ def _same(expected: Any, got: Any) -> None:
     assert _tied(expected) == _tied(got)
     assert got.name_or_path == expected.name_or_path
     assert _known(got.config) == _known(expected.config)
+    for model in (expected, got):
+        realigned(model)
     for one, other in zip(tiny.outputs(expected), tiny.outputs(got), strict=True):
         assert torch.equal(one, other)
 
@@ -160,13 +170,13 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with several models: beside each other, in another form, and in a folder below."""
     folder = tmp_path_factory.mktemp("crowded")
     tiny.save(folder, "bert", "safetensors")
-    config = stock.BertConfig.from_pretrained(folder)
+    config = upstream.BertConfig.from_pretrained(folder)
     for seed, variant, place in ((1, "fp16", folder), (2, None, folder / "below" / "deep")):
         torch.manual_seed(seed)
-        model = stock.BertForMaskedLM(config)
+        model = upstream.BertForMaskedLM(config)
         model.save_pretrained(place, variant=variant, max_shard_size="20KB")
     torch.manual_seed(3)
-    torch.save(stock.BertForMaskedLM(config).state_dict(), folder / "pytorch_model.bin")
+    torch.save(upstream.BertForMaskedLM(config).state_dict(), folder / "pytorch_model.bin")
     return folder
 
 
@@ -192,7 +202,7 @@ def test_the_files_that_are_asked_for_are_loaded(
     ("choice", "reason"),
     [
         ({"variant": "int8"}, "holds no weights of the variant 'int8'"),
-        ({"variant": "fp16", "use_safetensors": False}, "in anything but safetensors"),
+        ({"variant": "fp16", "use_safetensors": False}, "in another format than safetensors"),
         ({"subfolder": "nowhere"}, "nowhere does not exist"),
         ({"gguf_file": "model.gguf"}, "names a GGUF file"),
         ({"from_tf": True}, "TensorFlow weights"),
@@ -211,8 +221,7 @@ def test_what_was_missing_is_told_as_the_stock_library_does(bert: Path, both: An
     )
     assert got["missing_keys"] == expected["missing_keys"]
     assert got["mismatched_keys"] == expected["mismatched_keys"]
-    # A name of weights that stand in the file under two names is told once.
-    assert got["unexpected_keys"] <= expected["unexpected_keys"]
+    assert got["unexpected_keys"] == expected["unexpected_keys"]
 
 
 def test_configurations_load_alone(bert: Path, both: Any) -> None:
@@ -228,8 +237,8 @@ def test_configurations_load_alone(bert: Path, both: Any) -> None:
 
 
 def test_weights_given_by_the_caller_need_no_source(both: Any) -> None:
-    config = stock.BertConfig(**tiny.TINY["bert"][1])
-    state = stock.BertModel(config).state_dict()
+    config = upstream.BertConfig(**tiny.TINY["bert"][1])
+    state = upstream.BertModel(config).state_dict()
     _same(*both(lambda t: t.BertModel.from_pretrained(None, config=config, state_dict=state)))
 
 
@@ -244,7 +253,7 @@ def test_a_pipeline_is_the_stock_pipeline(bert: Path, both: Any) -> None:
 
 def test_an_object_may_be_given_to_a_pipeline(bert: Path, both: Any) -> None:
     def ask(library: Any) -> Any:
-        model = library.AutoModel.from_pretrained(bert)
+        model = realigned(library.AutoModel.from_pretrained(bert))
         tokenizer = library.AutoTokenizer.from_pretrained(bert)
         return library.pipeline("feature-extraction", model=model, tokenizer=tokenizer)("hello")
 
@@ -258,7 +267,7 @@ def test_an_object_may_be_given_to_a_pipeline(bert: Path, both: Any) -> None:
         lambda folder: safe.AutoModel.from_pretrained(folder, trust_remote_code=True),
         lambda folder: safe.BertModel.from_pretrained(folder, trust_remote_code=True),
         lambda folder: safe.AutoTokenizer.from_pretrained(folder, trust_remote_code=True),
-        lambda folder: safe.AutoModel.from_config(stock.BertConfig(), trust_remote_code=True),
+        lambda folder: safe.AutoModel.from_config(upstream.BertConfig(), trust_remote_code=True),
         lambda folder: safe.pipeline("fill-mask", str(folder), trust_remote_code=True),
     ],
 )
@@ -298,7 +307,7 @@ def test_code_that_a_configuration_names_does_not_run(
     (folder / "config.json").write_text(json.dumps(config))
     with safe_load.Session(fail_on="never") as lenient, safe_load.guard(lenient):
         model = safe.AutoModel.from_pretrained(folder)
-    assert type(model) is stock.BertModel
+    assert type(model) is upstream.BertModel
     assert not hasattr(model.config, "auto_map")
     assert not canary.exists()
 
@@ -310,7 +319,7 @@ def test_an_adapter_does_not_fetch_its_base(tmp_path: Path, session: safe_load.S
     )
     with (
         safe_load.guard(session),
-        pytest.raises(safe_load.UsageError, match="load that model by its own name"),
+        pytest.raises(safe_load.UsageError, match="load the base model by its own name"),
     ):
         safe.AutoModel.from_pretrained(tmp_path)
 
@@ -329,22 +338,22 @@ def test_errors_name_what_was_asked_for(tmp_path: Path, both: Any) -> None:
 
 def test_classes_are_what_their_users_take_them_for(bert: Path, session: safe_load.Session) -> None:
     config = safe.BertConfig(**tiny.TINY["bert"][1])
-    assert type(config) is stock.BertConfig
+    assert type(config) is upstream.BertConfig
     assert isinstance(config, safe.BertConfig)
     assert isinstance(config, safe.PreTrainedConfig)
-    assert isinstance(stock.BertModel(config), safe.PreTrainedModel)
+    assert isinstance(upstream.BertModel(config), safe.PreTrainedModel)
     assert not isinstance(config, safe.GPT2Config)
-    assert issubclass(stock.BertModel, safe.BertModel)
-    assert issubclass(safe.BertModel, stock.PreTrainedModel)
+    assert issubclass(upstream.BertModel, safe.BertModel)
+    assert issubclass(safe.BertModel, upstream.PreTrainedModel)
     assert safe.BertModel is safe.BertModel
     assert pickle.loads(pickle.dumps(safe.BertModel)) is safe.BertModel
-    assert type(pickle.loads(pickle.dumps(config))) is stock.BertConfig
-    assert type(safe.AutoModel.from_config(config)) is stock.BertModel
-    assert type(safe.BertConfig.from_dict({"hidden_size": 8})) is stock.BertConfig
-    assert safe.TrainingArguments is stock.TrainingArguments
-    assert safe.__version__ == stock.__version__
+    assert type(pickle.loads(pickle.dumps(config))) is upstream.BertConfig
+    assert type(safe.AutoModel.from_config(config)) is upstream.BertModel
+    assert type(safe.BertConfig.from_dict({"hidden_size": 8})) is upstream.BertConfig
+    assert safe.TrainingArguments is upstream.TrainingArguments
+    assert safe.__version__ == upstream.__version__
     # What is only made when it is asked for, as the names of older tokenizers, is in no list.
-    assert {name for name in stock.__all__ if name[0].isupper()} <= set(dir(safe))
+    assert {name for name in upstream.__all__ if name[0].isupper()} <= set(dir(safe))
 
 
 def test_a_class_of_ones_own_stays_ones_own(bert: Path, session: safe_load.Session) -> None:
@@ -358,8 +367,8 @@ def test_a_class_of_ones_own_stays_ones_own(bert: Path, session: safe_load.Sessi
     assert type(model) is Mine
     assert model.extra == 3
     assert isinstance(model, safe.BertModel)
-    assert isinstance(model, stock.BertModel)
-    assert not isinstance(stock.BertModel(model.config), Mine)
+    assert isinstance(model, upstream.BertModel)
+    assert not isinstance(upstream.BertModel(model.config), Mine)
     assert list(inspect.signature(Mine).parameters) == ["config", "extra"]
 
 
@@ -374,25 +383,25 @@ def test_classes_of_ones_own_can_be_registered(tmp_path: Path, session: safe_loa
     safe.AutoModel.register(MineConfig, MineModel)
     config = MineConfig(**tiny.TINY["bert"][1])
     assert type(safe.AutoModel.from_config(config)) is MineModel
-    assert type(stock.AutoModel.from_config(config)) is MineModel
+    assert type(upstream.AutoModel.from_config(config)) is MineModel
 
 
 @pytest.mark.parametrize(
     "name", ["AutoModel", "AutoTokenizer", "BertModel", "BertConfig", "AutoProcessor"]
 )
 def test_signatures_are_the_stock_ones(name: str) -> None:
-    ours, theirs = getattr(safe, name), getattr(stock, name)
+    ours, theirs = getattr(safe, name), getattr(upstream, name)
     assert inspect.signature(ours) == inspect.signature(theirs)
     assert inspect.signature(ours.from_pretrained) == inspect.signature(theirs.from_pretrained)
     assert ours.from_pretrained.__doc__ == theirs.from_pretrained.__doc__
     assert (ours.__name__, ours.__doc__) == (theirs.__name__, theirs.__doc__)
-    assert inspect.signature(safe.pipeline) == inspect.signature(stock.pipeline)
+    assert inspect.signature(safe.pipeline) == inspect.signature(upstream.pipeline)
 
 
 def test_every_class_that_loads_has_a_stand_in() -> None:
-    for name in dir(stock):
+    for name in dir(upstream):
         if name.startswith(("AutoModel", "Bert", "Rag", "Wav2Vec2", "PreTrained")):
-            theirs = getattr(stock, name)
+            theirs = getattr(upstream, name)
             if hasattr(type(theirs), "is_dummy"):  # its package is not here
                 assert not isinstance(getattr(safe, name), type(safe.BertModel))
             elif isinstance(theirs, type) and hasattr(theirs, "from_pretrained"):
@@ -405,7 +414,7 @@ def test_modules_that_load_are_not_given_out() -> None:
         from safe_load.transformers import models  # noqa: F401
     with pytest.raises(AttributeError, match="load without the sandbox"):
         _ = safe.modeling_utils
-    assert safe.logging is stock.logging
+    assert safe.logging is upstream.logging
 
 
 def test_importing_it_imports_nothing_of_the_library() -> None:
@@ -421,7 +430,7 @@ def test_importing_it_imports_nothing_of_the_library() -> None:
 def test_stock_classes_are_left_alone(bert: Path, session: safe_load.Session) -> None:
     before = {
         cls: dict(vars(cls))
-        for cls in (stock.AutoModel, stock.PreTrainedModel, stock.AutoTokenizer)
+        for cls in (upstream.AutoModel, upstream.PreTrainedModel, upstream.AutoTokenizer)
     }
     with safe_load.guard(session):
         safe.AutoModel.from_pretrained(bert)
@@ -434,13 +443,13 @@ def test_what_is_read_when_the_model_is_used_is_read_from_the_copy(
     tmp_path: Path, session: safe_load.Session
 ) -> None:
     """generation_config.json alone makes generate() read weights again, by the configuration's name."""
-    config = stock.Glm4MoeConfig(
+    config = upstream.Glm4MoeConfig(
         vocab_size=64, hidden_size=16, intermediate_size=32, moe_intermediate_size=16, head_dim=8,
         num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, n_routed_experts=2,
         num_experts_per_tok=1, first_k_dense_replace=1, n_group=1, topk_group=1,
         num_nextn_predict_layers=1,
     )  # fmt: skip
-    stock.Glm4MoeForCausalLM(config).save_pretrained(tmp_path)
+    upstream.Glm4MoeForCausalLM(config).save_pretrained(tmp_path)
     (tmp_path / "generation_config.json").write_text('{"use_mtp": true}')
     with safe_load.guard(session):
         model = safe.AutoModelForCausalLM.from_pretrained(tmp_path)
@@ -490,7 +499,7 @@ def test_weights_shared_in_the_file_and_not_in_the_model_are_all_there(
     tmp_path: Path, both: Any
 ) -> None:
     name, options, _ = tiny.TINY["llama"]
-    model = getattr(stock, name)(stock.LlamaConfig(**options, tie_word_embeddings=False))
+    model = getattr(upstream, name)(upstream.LlamaConfig(**options, tie_word_embeddings=False))
     state = model.state_dict()
     state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.config.save_pretrained(tmp_path)
@@ -504,7 +513,7 @@ def test_weights_shared_in_the_file_and_not_in_the_model_are_all_there(
 
 def test_a_head_of_another_size_than_its_class_has_a_field_for(tmp_path: Path, both: Any) -> None:
     name, options, _ = tiny.TINY["qwen2"]
-    model = getattr(stock, name)(stock.Qwen2Config(**options | {"head_dim": 16}))
+    model = getattr(upstream, name)(upstream.Qwen2Config(**options | {"head_dim": 16}))
     model.save_pretrained(tmp_path)
     _same(*both(lambda t: t.AutoModelForCausalLM.from_pretrained(tmp_path)))
 
@@ -513,7 +522,7 @@ def test_a_name_on_a_hub_is_a_source(
     bert: Path, server: FakeHub, session: safe_load.Session, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    expected = stock.AutoModel.from_pretrained(bert)
+    expected = upstream.AutoModel.from_pretrained(bert)
     commit = server.add("org/name", bert)
     with safe_load.guard(session):
         for name, revision in (("org/name", None), ("org/name", commit), ("hf://org/name", None)):
@@ -548,7 +557,7 @@ def test_a_folder_below_on_a_hub_is_a_source(
     assert tiny.outputs(model)
     assert (
         tokenizer("hello")["input_ids"]
-        == stock.AutoTokenizer.from_pretrained(bert)("hello")["input_ids"]
+        == upstream.AutoTokenizer.from_pretrained(bert)("hello")["input_ids"]
     )
 
 

@@ -14,8 +14,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from safe_load import profiles
-from safe_load.sandbox.backends import gvisor
-from safe_load.sandbox.backends.docker_engine import Engine
+from safe_load.sandbox.backends.docker.engine import Engine
+from safe_load.sandbox.backends.gvisor import trace
 
 from tests import backends
 from tests.integration.honest import checkpoints
@@ -69,13 +69,13 @@ def test_native_takes_no_image_and_no_runtime(tmp_path: Path) -> None:
     for option in ("--image", "--runtime"):
         done = _scan(tmp_path, option, "x", backend="native")
         assert done.returncode == 2
-        assert "--runtime and --image are for --backend docker" in done.stderr
+        assert "only the docker backend has a runtime and an image" in done.stderr
 
 
 def test_the_registration_that_ci_makes_is_the_one_that_this_version_asks_for() -> None:
     _, registered = Engine().runtime("runsc")
-    assert gvisor.is_gvisor(registered)
-    gvisor.require_fit("runsc", registered, profiles.load("strict"))
+    assert trace.is_gvisor(registered)
+    trace.require_fit("runsc", registered, profiles.load("strict"))
 
 
 def _scan(

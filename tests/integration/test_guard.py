@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import io
+import os
 import pickle
 import threading
 from collections import OrderedDict
@@ -18,9 +19,11 @@ import pytest
 import safe_load
 import torch
 import transformers
+from safe_load.dropin import warm
 from torch import load as load_under_another_name
 
 from tests.integration import tiny
+from tests.unit.dropin.alike import assert_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[safe_load.Session]:
     with pytest.MonkeyPatch.context() as patch, safe_load.Session() as opened:
-        patch.setenv("SAFE_LOAD_HOME", str(tmp_path_factory.mktemp("vault")))
+        patch.setenv("SAFE_LOAD_HOME", str(tmp_path_factory.mktemp("cache")))
         yield opened
 
 
@@ -140,22 +143,85 @@ def test_a_payload_does_not_run(tmp_path: Path, session: safe_load.Session) -> N
     assert canary.exists()
 
 
-def test_what_has_to_be_called_to_be_made_is_refused_by_name(
+def test_values_come_back_and_stand_ins_are_named_once(
     tmp_path: Path, session: safe_load.Session
 ) -> None:
     import argparse
+    import datetime as dt
 
-    torch.save({"w": torch.ones(1), "a": {"args": argparse.Namespace(lr=1)}}, tmp_path / "c.pt")
-    torch.save({"w": torch.ones(1), "z": torch.ones(1, dtype=torch.complex128)}, tmp_path / "d.pt")
+    held = {
+        "args": argparse.Namespace(lr=1, when=dt.date(2024, 1, 1)), "z": torch.ones(1).to(torch.complex128),
+        "meta": torch.empty(2, device="meta"), "coo": torch.eye(2).to_sparse(), "set": {1, 2},
+        "metric": np.float64(0.7), "rng": np.random.get_state(), "big": 2**200,
+    }  # fmt: skip
+    torch.save(held, tmp_path / "c.pt")
+    torch.save({"step": 3, "rate": [0.1]}, tmp_path / "scheduler.pt")
+    torch.save(
+        [transformers.GenerationConfig(), transformers.GenerationConfig()], tmp_path / "o.pt"
+    )
     with safe_load.guard(session):
-        with pytest.raises(
-            safe_load.NotLoadable, match=r"argparse\.Namespace at a\.args.*load_file"
-        ):
-            torch.load(tmp_path / "c.pt", weights_only=False)
-        with pytest.raises(safe_load.NotLoadable, match=r"that safetensors lacks.* at z"):
-            torch.load(tmp_path / "d.pt")
+        got = torch.load(tmp_path / "c.pt", weights_only=True)
+        assert_alike(torch.load(tmp_path / "c.pt", mmap=True)["rng"], held["rng"])
+        assert torch.load(tmp_path / "scheduler.pt", map_location="cpu") == {
+            "step": 3,
+            "rate": [0.1],
+        }
+        with pytest.warns(UserWarning, match=r"stand-ins.*GenerationConfig") as told:
+            stand_ins = torch.load(tmp_path / "o.pt")
+        assert len(told) == 1
+        assert stand_ins[0].do_sample == transformers.GenerationConfig().do_sample
+        with pytest.raises(safe_load.NotLoadable, match="not modelled"):
+            stand_ins[0].save_pretrained(tmp_path)
         with pytest.raises(FileNotFoundError):
             torch.load(tmp_path / "nowhere.pt")
+        with pytest.raises(safe_load.UsageError, match="pickle_module"):
+            torch.load(tmp_path / "c.pt", pickle_module=joblib)
+        with pytest.raises(ValueError, match="string filename"):
+            torch.load(io.BytesIO((tmp_path / "c.pt").read_bytes()), mmap=True)
+    assert_alike(torch.load(tmp_path / "c.pt", weights_only=False), got)
+
+
+def _rooms() -> set[int]:
+    """The processes that this one has begun and that still run."""
+    return {
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    }
+
+
+def test_one_room_serves_all_guards_of_a_process_and_ends_with_the_last(tmp_path: Path) -> None:
+    for number in range(4):
+        torch.save({"w": torch.full((1,), float(number))}, tmp_path / f"{number}.pt")
+    before = _rooms()
+
+    def load(number: int) -> float:
+        return float(torch.load(tmp_path / f"{number}.pt")["w"])
+
+    @safe_load.guard()
+    def many() -> None:
+        assert load(0) == 0.0
+        room = _rooms() - before
+        with safe_load.guard():
+            assert load(1) == 1.0
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(load, 2).result() == 2.0
+        assert _rooms() - before == room
+        child = os.fork()
+        if child == 0:  # where the room is another's, and is left alone
+            own = [room for room in warm._rooms.values() if room._session is not None]
+            os._exit(1 if own or not warm._rooms else 0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert load(3) == 3.0
+        assert _rooms() - before == room
+        raise KeyError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAFE_LOAD_HOME", str(tmp_path / "cache"))
+        with pytest.raises(KeyError):
+            many()
+    assert _rooms() == before
+    assert not warm._rooms
 
 
 def test_arrays_come_back(tmp_path: Path, session: safe_load.Session) -> None:
@@ -298,7 +364,10 @@ def test_options_are_the_sessions_or_the_guards(session: safe_load.Session) -> N
         safe_load.guard(session, depth="run"),
     ):
         pass
-    with pytest.raises(TypeError), safe_load.guard(colour="red"):
+    with (
+        pytest.raises(safe_load.UsageError, match="no option 'colour'"),
+        safe_load.guard(colour="red"),
+    ):
         pass
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from safe_load import pipeline
+from safe_load.loading import pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -46,7 +46,7 @@ def test_the_wheel_holds_every_file_of_the_three_folders_and_nothing_else(built:
     "name",
     [
         "safe_load/py.typed",
-        "safe_load/report.schema.json",
+        "safe_load/core/report.schema.json",
         "safe_load/profiles/strict.toml",
         "safe_load/profiles/seccomp/worker.json",
     ],

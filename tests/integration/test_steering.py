@@ -21,12 +21,14 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("sentencepiece")
 
-from safe_load import pipeline, rooms
-from safe_load.options import Options
+from safe_load.core.options import Options
+from safe_load.loading import pipeline
+from safe_load.rooms import choice
 
 from tests.integration.steering import folders
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("steering")]
+# One fixture prepares everything: half a minute of a quiet machine, and several of a busy one.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 PROBE = Path(__file__).parent / "steering" / "probe.py"
 
 
@@ -118,7 +120,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tried]:
         options = Options(export_despite_findings=True)
         os.environ.update(CANARY=str(canary), HF_ENDPOINT=f"http://127.0.0.1:{hub.server_port}")
         try:
-            with rooms.backend_of(options, rooms.profile_of(options), warm=True) as backend:
+            with choice.backend_of(options, choice.profile_of(options), warm=True) as backend:
                 for number, (name, source) in enumerate(sources.items()):
                     target = root / f"cleared-{number}"
                     results[name].report = pipeline.load(

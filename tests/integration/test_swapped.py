@@ -17,16 +17,16 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from safe_load import pipeline
-from safe_load.options import Options
-from safe_load.sandbox.backends.docker_engine import Engine, EngineError
-from safe_load.version import version
+from safe_load.core.options import Options
+from safe_load.core.version import version
+from safe_load.loading import pipeline
+from safe_load.sandbox.backends.docker.engine import Engine, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from safe_load.sandbox.backends.docker_engine import Container
+    from safe_load.sandbox.backends.docker.engine import Container
 
 IMAGE = os.environ.get("SAFE_LOAD_IMAGE") or f"safe-load:{version()}"
 
@@ -92,7 +92,7 @@ def test_another_file_is_not_judged_in_a_files_name(
     assert report.outcome == "sandbox_error"
     assert report.outcome_detail is not None
     assert (
-        "replaced while" in report.outcome_detail
+        "was replaced" in report.outcome_detail
         or "not the file that it was" in report.outcome_detail
     )
 

@@ -46,14 +46,14 @@ def _run(home: Path, *names: str, environment: dict[str, str] | None = None) -> 
     return out.decode(), said.decode()
 
 
-def test_a_terminal_shows_a_line_and_the_vault_needs_none(tmp_path: Path) -> None:
+def test_a_terminal_shows_a_line_and_the_cache_needs_none(tmp_path: Path) -> None:
     for name in ("one", "two"):
         torch.save({"w": torch.ones(3), name: torch.zeros(1)}, tmp_path / f"{name}.pt")
     names = [str(tmp_path / "one.pt"), str(tmp_path / "two.pt")]
     out, said = _run(tmp_path / "home", *names)
     assert out == ""
-    assert "opening it inside the sandbox" in said
+    assert "opening the model inside the sandbox" in said
     assert "Traceback" not in said
-    assert _run(tmp_path / "home", names[0]) == ("", "")  # it is in the vault now
+    assert _run(tmp_path / "home", names[0]) == ("", "")  # it is in the cache now
     quiet = _run(tmp_path / "other", names[0], environment={"SAFE_LOAD_QUIET": "1"})
     assert quiet == ("", "")

@@ -1,5 +1,5 @@
 """A load that opens no room: it clears a folder of safetensors by copying it, through the real export.
-What the vault makes of it does not depend on how it was cleared. As a program, it clears its
+What the cache makes of it does not depend on how it was cleared. As a program, it clears its
 arguments and says how that went, one line each."""
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from safe_load import manifest, rooms
-from safe_load.clearing import REPORT
-from safe_load.export import Staging
-from safe_load.hashing import sha256_files
-from safe_load.inventory import take
-from safe_load.options import Options
-from safe_load.report import (
+from safe_load.cache import lookup
+from safe_load.core.hashing import sha256_files
+from safe_load.core.options import Options
+from safe_load.core.report import (
     Export,
     ExportedFile,
     FileInfo,
@@ -26,7 +23,11 @@ from safe_load.report import (
     Tool,
     encode,
 )
-from safe_load.vault import cleared
+from safe_load.export import manifest
+from safe_load.export.publish import REPORT
+from safe_load.export.staging import Staging
+from safe_load.rooms import choice
+from safe_load.sources.inventory import take
 from safetensors.numpy import save
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Loader:
 
     def __call__(self, source: str, target: Path, options: Options) -> Report:
         self.loads += 1
-        stock = take(source, options=options)
-        digests = sha256_files(entry.place for entry in stock.entries)
+        inventory = take(source, options=options)
+        digests = sha256_files(entry.place for entry in inventory.entries)
         report = Report(
             tool=TOOL,
             source=Source(source),
@@ -69,20 +70,20 @@ class Loader:
             sandbox=SandboxInfo("native", None, "A", options.profile),
             files=[
                 FileInfo(entry.path, entry.size, digests[entry.place], "safetensors")
-                for entry in stock.entries
+                for entry in inventory.entries
             ],
             export=Export(str(target)),
         )
         with Staging.create(target) as staging:
-            for entry in stock.weights:
+            for entry in inventory.weights:
                 staging.write(str(entry.export), entry.place.read_bytes())
                 time.sleep(self.pause)
             staging.write(REPORT, encode(report))
             time.sleep(self.pause)
             self.between()
-            files = staging.publish(lambda entries: _manifest(source, entries))
+            files = staging.publish(_manifest(source))
         time.sleep(self.pause)
-        exported = [ExportedFile(file.path, file.size, file.sha256) for file in files]
+        exported = [ExportedFile(file.path, file.size, file.digests) for file in files]
         return Report(
             **{
                 name: getattr(report, name) for name in report.__struct_fields__ if name != "export"
@@ -91,17 +92,15 @@ class Loader:
         )
 
 
-def keep(source: str, loader: Loader, options: Options = _DEFAULT, **how: Any) -> cleared.Cleared:
+def keep(source: str, loader: Loader, options: Options = _DEFAULT, **how: Any) -> lookup.Cleared:
     """As `cleared.clear`, with that loader."""
-    backend = rooms.backend_of(options, rooms.profile_of(options))
-    return cleared.clear(source, options, loader, backend, **how)
+    backend = choice.backend_of(options, choice.profile_of(options))
+    return lookup.clear(source, options, loader, backend, **how)
 
 
-def _manifest(source: str, entries: list[manifest.FileEntry]) -> bytes:
-    return manifest.encode(
-        manifest.Manifest(
-            tool=TOOL, policy="p", source=Source(source), sources=[], files=entries, created="now"
-        )
+def _manifest(source: str) -> manifest.Manifest:
+    return manifest.Manifest(
+        tool=TOOL, policy="p", source=Source(source), sources=[], files=[], created="now"
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import safe_load
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -53,7 +54,7 @@ def test_make_alone_lists_every_target_with_one_line_each() -> None:
     listed = subprocess.run(
         ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    names = [re.match(r"make (\w+)\s+\S", line) for line in listed]
+    names = [re.match(r"make ([\w-]+)\s+\S", line) for line in listed]
     assert all(names), listed
     assert sorted(name[1] for name in names if name) == sorted(phony_targets())
 
@@ -145,6 +146,17 @@ def test_constraints_pin_every_direct_dependency_and_name_no_host() -> None:
     assert not [pin for pin in pins.values() if "+" in pin], "a local version is on no index"
 
 
+def test_what_is_pinned_installs_on_the_oldest_python_that_ci_meets() -> None:
+    # Debian 12 has 3.11.2, and there are packages that want a later 3.11.
+    refusing = {
+        f"{each.name} {each.version} wants {wanted}"
+        for each in metadata.distributions()
+        if (wanted := each.metadata.get("Requires-Python"))
+        and not SpecifierSet(wanted).contains("3.11.2")
+    }
+    assert not refusing
+
+
 def test_a_skip_fails_where_ci_promises_that_the_test_runs(tmp_path: Path) -> None:
     shutil.copyfile(ROOT / "tests" / "conftest.py", tmp_path / "conftest.py")
     (tmp_path / "test_it.py").write_text("import pytest\ndef test_it(): pytest.skip('no kernel')\n")
@@ -162,7 +174,7 @@ def test_a_skip_fails_where_ci_promises_that_the_test_runs(tmp_path: Path) -> No
                 tmp_path,
             ],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], **environment},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -173,3 +185,48 @@ def test_a_skip_fails_where_ci_promises_that_the_test_runs(tmp_path: Path) -> No
     assert (code, "1 skipped" in summary) == (0, True)
     code, summary = outcome(TESTS_MAY_NOT_SKIP="1")
     assert (code, "1 failed" in summary) == (1, True)
+
+
+def test_no_two_modules_import_each_other_in_a_circle() -> None:
+    grimp = pytest.importorskip("grimp")
+    graph = grimp.build_graph(
+        "safe_load",
+        exclude_type_checking_imports=False,
+        cache_dir=None,
+        include_external_packages=False,
+    )
+    below = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(below) > 100
+    for name in below:  # who imports nothing is in no circle, nor is who imports only these
+        below[name] -= {name}
+    while ends := [name for name, found in below.items() if not found]:
+        for name in ends:
+            del below[name]
+        for found in below.values():
+            found.difference_update(ends)
+    above: dict[str, set[str]] = {name: set() for name in below}
+    for name, found in below.items():
+        for each in found:
+            above[each].add(name)
+    while ends := [name for name, found in above.items() if not found]:
+        for name in ends:
+            del above[name]
+        for found in above.values():
+            found.difference_update(ends)
+    between = {(name, other) for name in above for other in below[name] & above.keys()}
+    assert not above, sorted(between)
+
+
+#: Lines of the longest file. A longer one holds two ideas, or is a table that belongs in a data file.
+MAX_LINES = 400
+
+
+def test_no_file_of_the_code_is_longer_than_a_reader_takes_in_at_once() -> None:
+    paths = [
+        path
+        for folder in PYPROJECT["tool"]["setuptools"]["package-dir"].values()
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert len(paths) > 100
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in paths}
+    assert not {name: lines for name, lines in lengths.items() if lines > MAX_LINES}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.adversarial.craft import shell, stream, write
 
-EXPECT = {"outcome": "not_loadable", "finding": "SL602"}
+EXPECT = {"finding": "SL505", "severity": "high"}
 
 
 def make(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.adversarial.craft import ADDRESS, PORT, checkpoint, run
 
 EXPECT = {
-    "path": "/home/user/.aws/credentials",
+    "path": "/home/ubuntu/.aws/credentials",
     "address": ADDRESS,
     "port": PORT,
     "finding": "SL301",

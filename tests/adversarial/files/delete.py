@@ -8,4 +8,4 @@ EXPECT = {"finding": "SL501", "severity": "high", "detail": "shutil.rmtree"}
 
 
 def make(folder: Path) -> Path:
-    return checkpoint(folder, call("shutil:rmtree", "/home/user", True))
+    return checkpoint(folder, call("shutil:rmtree", "/home/ubuntu", True))

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from tests.adversarial.craft import checkpoint, run
 
-EXPECT = {"path": "/home/user/.profile", "finding": "SL302", "severity": "medium"}
+EXPECT = {"path": "/home/ubuntu/.profile", "finding": "SL302", "severity": "medium"}
 
 
 def make(folder: Path) -> Path:
     source = """
 import os
-os.symlink('/home/user', '/tmp/home')
+os.symlink('/home/ubuntu', '/tmp/home')
 os.chdir('/tmp/home')
 open('.profile', 'w').write('x')
 """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.adversarial.craft import checkpoint, run
 
-EXPECT = {"path": "/home/user/.ssh/id_rsa", "finding": "SL301"}
+EXPECT = {"path": "/home/ubuntu/.ssh/id_rsa", "finding": "SL301"}
 
 
 def make(folder: Path) -> Path:

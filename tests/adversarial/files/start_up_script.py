@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.adversarial.craft import checkpoint, run
 
-EXPECT = {"path": "/home/user/.bashrc", "finding": "SL302", "severity": "medium"}
+EXPECT = {"path": "/home/ubuntu/.bashrc", "finding": "SL302", "severity": "medium"}
 
 
 def make(folder: Path) -> Path:
-    return checkpoint(folder, run("open('/home/user/.bashrc', 'a').write('x')"))
+    return checkpoint(folder, run("open('/home/ubuntu/.bashrc', 'a').write('x')"))

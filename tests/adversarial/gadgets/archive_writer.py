@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.adversarial.craft import call, checkpoint
 
-EXPECT = {"path": "/home/user/.bashrc", "finding": "SL501", "severity": "medium"}
+EXPECT = {"path": "/home/ubuntu/.bashrc", "finding": "SL501", "severity": "medium"}
 
 
 def make(folder: Path) -> Path:
-    return checkpoint(folder, call("gzip:open", "/home/user/.bashrc", "wb"))
+    return checkpoint(folder, call("gzip:open", "/home/ubuntu/.bashrc", "wb"))

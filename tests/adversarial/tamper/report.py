@@ -1,4 +1,5 @@
-"""Class: tampering. The payload rewrites the detonator itself, so that it reports nothing."""
+"""Class: tampering. The payload finds the detonator by its functions and rewrites it, so that it
+reports nothing."""
 
 from pathlib import Path
 
@@ -9,9 +10,13 @@ EXPECT = {"argv": TOUCHED, "finding": "SL501", "severity": "high"}
 
 def make(folder: Path) -> Path:
     source = f"""
-import os, sys
-detonation = sys.modules["safe_load.worker.detonate_files"]
-detonation.use = lambda *_: None
+import gc, os, types
+gc.unfreeze()
+use = next(
+    each for each in gc.get_objects()
+    if type(each) is types.FunctionType and each.__name__ == "use" and "detonate" in each.__globals__
+)
+use.__globals__["use"] = lambda *_: None
 os.system({touch(folder)!r})
 os._exit(0)
 """

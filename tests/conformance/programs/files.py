@@ -3,7 +3,11 @@
 # ruff: noqa: PTH101, PTH104, PTH108, PTH116, PTH211
 from __future__ import annotations
 
+import fcntl
 import os
+import sqlite3
+import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -90,3 +94,53 @@ def restyle(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
 
 def size(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
     return {"size": os.stat(argument["path"]).st_size}
+
+
+def lock(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Lock the model and the standard library in every way, and files of one's own. What each met."""
+    met: dict[str, Any] = {"paths": [argument["path"], os.__file__]}
+    for path in met["paths"]:
+        shared = os.open(path, os.O_RDONLY)
+        met[path] = [
+            raw.attempt(partial(fcntl.flock, shared, fcntl.LOCK_EX | fcntl.LOCK_NB)),
+            raw.attempt(partial(fcntl.flock, shared, fcntl.LOCK_SH)),
+            raw.attempt(partial(fcntl.lockf, shared, fcntl.LOCK_SH | fcntl.LOCK_NB)),
+            raw.attempt(partial(fcntl.fcntl, shared, fcntl.F_SETLEASE, fcntl.F_RDLCK)),
+        ]
+    first, second = (os.open(raw.scratch("own"), os.O_RDWR | os.O_CREAT) for _ in range(2))
+    tried = (fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN)
+    for name, take in (("flock", fcntl.flock), ("lockf", fcntl.lockf)):
+        met[name] = [
+            raw.attempt(partial(take, first, tried[0])),
+            raw.attempt(partial(take, second, tried[0])),
+            raw.attempt(partial(take, first, tried[1])),
+            raw.attempt(partial(take, second, fcntl.LOCK_EX)),
+            raw.attempt(partial(take, second, tried[1])),
+        ]
+    with sqlite3.connect(raw.scratch("rows.db")) as rows:
+        rows.execute("create table numbers (value)")
+        rows.executemany("insert into numbers values (?)", [(1,), (2,)])
+        met["rows"] = rows.execute("select sum(value) from numbers").fetchone()[0]
+    return met
+
+
+def lock_in_a_race(argument: dict[str, Any], outputs: Sequence[int]) -> dict[str, Any]:
+    """Lock a file of one's own while another thread puts argument["path"] in its place."""
+    shared = os.open(argument["path"], os.O_RDONLY)
+    own = os.open(raw.scratch("own"), os.O_RDWR | os.O_CREAT)
+    number = os.dup(own)
+    until = time.monotonic() + argument["seconds"]
+
+    def swap() -> None:
+        while time.monotonic() < until:
+            os.dup2(shared, number)
+            os.dup2(own, number)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    met: dict[str, int] = {}
+    while time.monotonic() < until:
+        error = raw.attempt(partial(fcntl.flock, number, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        met[error] = met.get(error, 0) + 1
+    thread.join()
+    return met

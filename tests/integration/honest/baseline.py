@@ -13,14 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safe_load import Session, inventory
+from safe_load import Session
+from safe_load.sources import inventory
 
 from tests.integration.honest import architectures, checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from safe_load.report import Report
+    from safe_load.core.report import Report
 
 OUTPUT = Path(__file__).resolve().parents[3] / "profiles" / "rules" / "baseline.toml"
 _HEAD = """\
@@ -39,7 +40,7 @@ def main() -> int:
         reports: list[Report] = []
         for depth, chosen in (("auto", sources), ("run", deep)):
             with Session(record="full", trace=trace, depth=depth, hash=False) as session:
-                reports += session.scan_all(chosen)
+                reports += [result.report for result in session.scan_all(chosen)]
     for report in reports:
         if report.outcome != "ok":
             print(

@@ -13,9 +13,14 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gguf
+import h5py
 import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 from safetensors.torch import save_file
+from torch.distributed import checkpoint
 from transformers import BertConfig, GenerationConfig, SchedulerType, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 from transformers.training_args import OptimizerNames
@@ -332,11 +337,48 @@ def namespace_alone(folder: Path) -> Made:
     return folder / "detr.pth", _under("model", WEIGHTS)
 
 
+def distributed(folder: Path) -> Made:
+    weights = values.every_dtype() | WEIGHTS
+    checkpoint.save(
+        {"model": weights, "optim": values.adam()["optimizer"], "epoch": 3},
+        checkpoint_id=folder / "step-10",
+        no_dist=True,
+    )
+    return folder / "step-10", _under("model", weights)
+
+
+def hdf5_weights(folder: Path) -> Made:
+    with h5py.File(folder / "model.weights.h5", "w") as file:
+        for name, tensor in WEIGHTS.items():
+            file.create_dataset(name.replace(".", "/"), data=tensor.numpy())
+    tensors = {name.replace(".", "/"): tensor for name, tensor in WEIGHTS.items()}
+    return folder / "model.weights.h5", tensors
+
+
+def onnx_model(folder: Path) -> Made:
+    kept = [numpy_helper.from_array(tensor.numpy(), name) for name, tensor in WEIGHTS.items()]
+    graph = helper.make_graph([], "weights", [], [], kept)
+    onnx.save(helper.make_model(graph), folder / "model.onnx")
+    return folder / "model.onnx", WEIGHTS
+
+
+def gguf_model(folder: Path) -> Made:
+    writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
+    for name, tensor in WEIGHTS.items():
+        writer.add_tensor(name, tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder / "model.gguf", WEIGHTS
+
+
 _FILES = (
     legacy, protocol_4, protocol_5, plain_pickle, pickled_arrays, joblib_arrays, safetensors_file,
     safetensors_without_metadata, unknown_extension, adapter, lightning, detection_repository,
     configuration_nodes, model_parallel, named_tuples, enumerations, bound_methods, enumerations_of_3_11, on_a_gpu,
-    training_arguments, pickled_configuration, namespace_alone,
+    training_arguments, pickled_configuration, namespace_alone, distributed,
+    hdf5_weights, onnx_model, gguf_model,
 )  # fmt: skip
 
 CASES: dict[str, Callable[[Path], Made]] = {make.__name__: make for make in _FILES}

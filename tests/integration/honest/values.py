@@ -87,6 +87,15 @@ def odd_names() -> dict[str, torch.Tensor]:
     }
 
 
+def names_alike() -> dict[Any, Any]:
+    """Keys that print alike, paths that meet, and names that no shell takes: one name each, in both rooms."""
+    one = torch.ones(1)
+    keys = (1, "1", True, "True", None, "None", (1, "a"), "(1, 'a')", b"x", "b'x'", 0.5, "0.5")
+    state: dict[Any, Any] = {"a.b": one, "a": {"b": one * 2, "": one * 3}, "a.b#2": one * 4}
+    state |= {key: {"t": torch.full((2,), float(at))} for at, key in enumerate(keys)}
+    return state | {"": {"x": one}, "x": one, "\n\t\x00": one, "__metadata__": one, "tensor": one}
+
+
 def whole_module() -> torch.nn.Module:
     return torch.nn.Sequential(
         torch.nn.Conv2d(1, 2, 3), torch.nn.GELU(), torch.nn.MultiheadAttention(4, 2)
@@ -282,7 +291,7 @@ EXACT = (
 )  # fmt: skip
 #: What is compared lies under "weights", or nothing is (the names are the path's, see test_honest).
 BESIDE = (
-    odd_names, adam, scaler_object, schedulers, random_states, numpy_generators, hyperparameters,
+    odd_names, names_alike, adam, scaler_object, schedulers, random_states, numpy_generators, hyperparameters,
     dates_and_numbers, numpy_values, containers, torch_values, partials, textual_inversion, averaged,
     whole_module, recurrent_module, hooked_module, list_of_tensors, bare_tensor, quantized
 )  # fmt: skip

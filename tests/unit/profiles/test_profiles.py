@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safe_load import profiles
+from safe_load.core.units import format_size, parse_seconds, parse_size
 from safe_load.profiles import ProfileError
-from safe_load.profiles.units import format_size, parse_seconds, parse_size
 
 if TYPE_CHECKING:
     from pathlib import Path

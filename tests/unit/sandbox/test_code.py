@@ -35,7 +35,7 @@ def test_two_copies_of_the_same_code_have_the_same_checksum(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["worker/extract.py", "sandbox/room/supervisor.py", "sandbox/kernel/seccomp.py"]
+    "name", ["worker/extract.py", "sandbox/room/monitor/supervisor.py", "sandbox/kernel/seccomp.py"]
 )
 def test_a_changed_byte_in_code_of_the_room_changes_it(copy: Path, name: str) -> None:
     before = checksum(copy)
@@ -46,5 +46,5 @@ def test_a_changed_byte_in_code_of_the_room_changes_it(copy: Path, name: str) ->
 
 def test_a_module_of_the_room_under_another_name_changes_it(copy: Path) -> None:
     before = checksum(copy)
-    (copy / "worker" / "walk.py").rename(copy / "worker" / "wander.py")
+    (copy / "worker" / "tensors" / "walk.py").rename(copy / "worker" / "tensors" / "wander.py")
     assert checksum(copy) != before

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safe_load.sandbox.kernel.seccomp import Memory
-from safe_load.sandbox.room import decode, dns, sinkhole
-from safe_load.sandbox.room.caller import Caller
+from safe_load.sandbox.room.monitor import decode, dns, wire
+from safe_load.sandbox.room.monitor.caller import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,7 +193,7 @@ def test_of_many_messages_the_first_with_a_destination_is_told(me: Caller) -> No
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "recorded"),
     [
         (0, "O_RDONLY"),
         (os.O_WRONLY | os.O_CREAT | os.O_TRUNC, "O_WRONLY|O_CREAT|O_TRUNC"),
@@ -201,8 +201,8 @@ def test_of_many_messages_the_first_with_a_destination_is_told(me: Caller) -> No
         (os.O_PATH | os.O_NOFOLLOW, "O_RDONLY|O_NOFOLLOW|O_PATH"),
     ],
 )
-def test_open_flags_are_named(me: Caller, flags: int, told: str) -> None:
-    assert decode.open_flags(me, (flags,), 0) == told
+def test_open_flags_are_named(me: Caller, flags: int, recorded: str) -> None:
+    assert decode.open_flags(me, (flags,), 0) == recorded
 
 
 def test_memory_that_is_not_there_reads_as_nothing() -> None:
@@ -225,5 +225,5 @@ def test_no_bytes_of_a_look_up_raise(query: bytes) -> None:
 def test_no_bytes_of_a_greeting_raise(data: bytes, hello: bool) -> None:
     if hello:
         data = b"\x16\x03\x01\x00\xff\x01" + data
-    name = sinkhole.server_name(data)
+    name = wire.server_name(data)
     assert name is None or travels(name) == name

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from safe_load import profiles
-from safe_load.sandbox import policy
+from safe_load.sandbox import policy, protocol
+from safe_load.sandbox.containment import Containment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from safe_load.sandbox.containment import Policy
 
 ALLOW, NOTIFY, KILL, ERRNO = 0x7FFF0000, 0x7FC00000, 0x80000000, 0x00050000
 TRACE = 0x7FF00000
@@ -65,8 +68,8 @@ def run(program: bytes, number: int, args: Registers = NONE, arch: int = NATIVE)
 
 
 @cache
-def compiled(full: bool, signals: bool = True) -> policy.Policy:
-    return policy.compile_policy(profiles.load("strict"), full=full, signals=signals)
+def compiled(full: bool, signals: bool = True) -> Policy:
+    return policy.compile_policy(profiles.load("strict"), Containment(signals=signals), full=full)
 
 
 def holds(argument: profiles.SeccompArgument, args: Registers) -> bool:
@@ -79,7 +82,7 @@ def holds(argument: profiles.SeccompArgument, args: Registers) -> bool:
 def meant(name: str, args: Registers, *, full: bool, signals: bool = True) -> int:
     """What the profile's JSON says about a call."""
     own = ("sendmsg", "read", "write") if full else ("sendmsg",)
-    if name in own and args[0] == policy.CONTROL_DESCRIPTOR:
+    if name in own and args[0] == protocol.CONTROL_DESCRIPTOR:
         return ALLOW
     if name in policy._SIGNALS and not signals:
         return NOTIFY
@@ -95,7 +98,7 @@ def meant(name: str, args: Registers, *, full: bool, signals: bool = True) -> in
 def interesting(name: str) -> Iterator[Registers]:
     """Registers on both sides of every condition that the profile has for a call."""
     yield from (NONE, (1,) * 6, (SENTINEL,) * 6, ((1 << 64) - 1,) * 6)
-    yield (policy.CONTROL_DESCRIPTOR, 0, 0, 0, 0, 0)
+    yield (protocol.CONTROL_DESCRIPTOR, 0, 0, 0, 0, 0)
     for rule in profiles.seccomp("worker").syscalls:
         if name not in rule.names or not rule.args:
             continue
@@ -129,7 +132,7 @@ def test_the_filter_means_what_the_profile_says_for_every_call_and_register(full
 
 
 def test_where_nothing_can_be_notified_the_same_calls_stop_their_caller() -> None:
-    stopped = policy.compile_policy(profiles.load("strict"), stopped=True)
+    stopped = policy.compile_policy(profiles.load("strict"), Containment(notifies=False))
     for number, name in stopped.names.items():
         for args in interesting(name):
             expected = meant(name, args, full=False)
@@ -146,6 +149,19 @@ def test_no_child_can_be_made_that_a_tracer_would_not_see() -> None:
 
 
 @LEVELS
+def test_where_files_are_the_hosts_each_lock_is_notified_and_nothing_else_of_fcntl(
+    full: bool,
+) -> None:
+    locked = policy.compile_policy(profiles.load("strict"), Containment(locks=False), full=full)
+    for number, name in locked.names.items():
+        for args in interesting(name):
+            expected = meant(name, args, full=full)
+            if name == "flock" or (name == "fcntl" and args[1] in (6, 7)):
+                expected = NOTIFY
+            assert run(locked.program, number, args) == expected, (name, args)
+
+
+@LEVELS
 def test_where_nothing_holds_signals_each_one_is_notified(full: bool) -> None:
     program, names = compiled(full, signals=False).program, compiled(full, signals=False).names
     for number, name in names.items():
@@ -157,23 +173,25 @@ def test_where_nothing_holds_signals_each_one_is_notified(full: bool) -> None:
 def test_for_a_cell_alone_births_and_options_of_ip_are_the_supervisors_to_answer(
     full: bool,
 ) -> None:
-    alone = policy.compile_policy(profiles.load("strict"), full=full, alone=True, births=False)
-    for number, name in alone.names.items():
+    cell_only = policy.compile_policy(
+        profiles.load("strict"), Containment(namespaces=False, tasks=False), full=full
+    )
+    for number, name in cell_only.names.items():
         for args in interesting(name):
             expected = meant(name, args, full=full)
             ip = name == "setsockopt" and args[1] != socket.SOL_SOCKET
             if name in policy._BIRTHS or name == "getsockname" or ip:
                 expected = NOTIFY
-            assert run(alone.program, number, args) == expected, name
+            assert run(cell_only.program, number, args) == expected, name
 
 
 def test_for_a_cell_alone_nothing_is_continued_that_only_namespaces_would_hold() -> None:
     strict = profiles.load("strict")
-    alone = policy.compile_policy(strict, alone=True)
+    cell_only = policy.compile_policy(strict, Containment(namespaces=False))
     usual = policy.compile_policy(strict)
-    assert usual.telling - alone.telling == set(strict.recording.held_by_namespaces)
+    assert usual.audited - cell_only.audited == set(strict.recording.held_by_namespaces)
     held = {"chmod", "chown", "utimensat", "truncate", "socket", "bind", "listen"}
-    assert held <= usual.telling - alone.telling
+    assert held <= usual.audited - cell_only.audited
 
 
 @LEVELS
@@ -265,7 +283,7 @@ def test_every_errno_and_every_name_of_the_profile_is_known() -> None:
     profile = profiles.load("strict")
     known = set(compiled(False).names.values())
     foreign = {"open", "creat", "unlink", "rename", "link", "symlink", "mkdir", "rmdir", "mknod", "chmod", "chown", "lchown", "utime", "utimes", "futimesat"}  # fmt: skip
-    named = {*profile.recording.telling, *profile.recording.errno}
+    named = {*profile.recording.audited, *profile.recording.errno}
     assert named - known - (foreign if platform.machine() == "aarch64" else set()) == set()
     assert compiled(False).errnos["execve"] == errno.EACCES
 
@@ -277,7 +295,7 @@ def test_what_is_told_is_never_allowed_silently() -> None:
         if rule.action == "SCMP_ACT_ALLOW" and not rule.args
         for name in rule.names
     }
-    assert allowed & set(profiles.load("strict").recording.telling) == set()
+    assert allowed & set(profiles.load("strict").recording.audited) == set()
     assert allowed & set(profiles.load("strict").recording.errno) == set()
 
 
@@ -285,5 +303,5 @@ def test_an_errno_that_does_not_exist_is_said_so() -> None:
     strict = profiles.load("strict")
     recording = msgspec.structs.replace(strict.recording, errno={"execve": "EVERYTHING"})
     broken = msgspec.structs.replace(strict, recording=recording)
-    with pytest.raises(policy.PolicyError, match="'EVERYTHING' is no errno"):
+    with pytest.raises(policy.PolicyError, match="'EVERYTHING' is not an errno"):
         policy.compile_policy(broken)

@@ -8,13 +8,15 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from safe_load.sandbox.room.recorder import Channel, Recorder
+from safe_load.sandbox.room.monitor.recorder import Channel, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from safe_load.sandbox.protocol import Decision
 
-class Heard:
+
+class Transcript:
     """What comes out of the pipe."""
 
     def __init__(self) -> None:
@@ -41,10 +43,10 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Iterator[Heard]:
-    heard = Heard()
-    yield heard
-    heard.close()
+def transcript() -> Iterator[Transcript]:
+    transcript = Transcript()
+    yield transcript
+    transcript.close()
 
 
 def tell(
@@ -53,7 +55,7 @@ def tell(
     *,
     pid: int = 2,
     syscall: str = "openat",
-    decision: str = "allowed",
+    decision: Decision = "allowed",
 ) -> None:
     recorder.count(syscall, decision)
     recorder.tell(
@@ -67,9 +69,9 @@ def tell(
     )
 
 
-def test_an_event_is_told_at_once_with_who_what_and_when(heard: Heard) -> None:
-    tell(Recorder(heard.channel, "load", 10), "/a")
-    (line,) = heard.lines()
+def test_an_event_is_told_at_once_with_who_what_and_when(transcript: Transcript) -> None:
+    tell(Recorder(transcript.channel, "load", 10), "/a")
+    (line,) = transcript.lines()
     assert line.pop("t") > 0
     assert line == {
         "kind": "event",
@@ -84,13 +86,13 @@ def test_an_event_is_told_at_once_with_who_what_and_when(heard: Heard) -> None:
     }
 
 
-def test_equal_events_are_told_once_and_counted_at_the_end(heard: Heard) -> None:
-    recorder = Recorder(heard.channel, "load", 100)
+def test_equal_events_are_told_once_and_counted_at_the_end(transcript: Transcript) -> None:
+    recorder = Recorder(transcript.channel, "load", 100)
     for path in ("/a", "/b", "/a", "/a"):
         tell(recorder, path)
     tell(recorder, "/a", pid=3)  # somebody else's is another event
     recorder.end("ok", "")
-    *events, end = heard.lines()
+    *events, end = transcript.lines()
     assert [(event["pid"], event["args"]["path"]) for event in events] == [
         (2, "/a"),
         (2, "/b"),
@@ -101,12 +103,12 @@ def test_equal_events_are_told_once_and_counted_at_the_end(heard: Heard) -> None
     assert end["syscalls"] == {"openat": [5, 0]}
 
 
-def test_past_the_cap_events_are_counted_as_dropped(heard: Heard) -> None:
-    recorder = Recorder(heard.channel, "load", 40)
+def test_past_the_cap_events_are_counted_as_dropped(transcript: Transcript) -> None:
+    recorder = Recorder(transcript.channel, "load", 40)
     for index in range(100):
         tell(recorder, f"/{index}")
     recorder.end("ok", "")
-    *events, end = heard.lines()
+    *events, end = transcript.lines()
     assert 0 < len(events) <= 40
     assert end["dropped"] == 100 - len(events)
     assert not end["complete"]
@@ -118,41 +120,41 @@ def test_past_the_cap_events_are_counted_as_dropped(heard: Heard) -> None:
     [("execve", "denied"), ("connect", "denied"), ("connect", "redirected"), ("ptrace", "denied")],
 )
 def test_a_flood_of_allowed_calls_leaves_room_for_what_matters(
-    heard: Heard, syscall: str, decision: str
+    transcript: Transcript, syscall: str, decision: Decision
 ) -> None:
-    recorder = Recorder(heard.channel, "load", 40)
+    recorder = Recorder(transcript.channel, "load", 40)
     for index in range(1000):
         tell(recorder, f"/{index}")
     tell(recorder, "/telling", syscall=syscall, decision=decision)
     recorder.end("ok", "")
-    assert any(line.get("args") == {"path": "/telling"} for line in heard.lines())
+    assert any(line.get("args") == {"path": "/telling"} for line in transcript.lines())
 
 
-def test_events_are_bounded_in_bytes(heard: Heard) -> None:
-    recorder = Recorder(heard.channel, "load", 1 << 20)
+def test_events_are_bounded_in_bytes(transcript: Transcript) -> None:
+    recorder = Recorder(transcript.channel, "load", 1 << 20)
     for index in range(300):
         tell(recorder, f"{index}" + "\1" * 60_000, syscall="execve", decision="denied")
     assert recorder.dropped > 0
     assert not recorder.complete
-    heard.lines()
-    assert len(heard.data) <= 64 << 20
+    transcript.lines()
+    assert len(transcript.data) <= 64 << 20
 
 
-def test_names_of_calls_are_bounded_in_number(heard: Heard) -> None:
-    recorder = Recorder(heard.channel, "load", 10)
+def test_names_of_calls_are_bounded_in_number(transcript: Transcript) -> None:
+    recorder = Recorder(transcript.channel, "load", 10)
     for number in range(5000):
         recorder.count(f"syscall_{number}", "denied")
     recorder.end("ok", "")
-    (end,) = heard.lines()
+    (end,) = transcript.lines()
     assert len(end["syscalls"]) <= 1025
     assert sum(denied for _, denied in end["syscalls"].values()) == 5000
 
 
-def test_a_wall_is_remembered_only_when_it_stands(heard: Heard) -> None:
-    heard.channel.wall("landlock", stands=True, detail="ABI 7")
-    heard.channel.wall("seccomp", stands=False)
-    assert heard.channel.standing == {"landlock"}
-    assert [(line["name"], line["state"]) for line in heard.lines()] == [
+def test_a_wall_is_remembered_only_when_it_stands(transcript: Transcript) -> None:
+    transcript.channel.wall("landlock", stands=True, detail="ABI 7")
+    transcript.channel.wall("seccomp", stands=False)
+    assert transcript.channel.standing == {"landlock"}
+    assert [(line["name"], line["state"]) for line in transcript.lines()] == [
         ("landlock", "standing"),
         ("seccomp", "missing"),
     ]

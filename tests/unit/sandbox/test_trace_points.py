@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safe_load.sandbox.backends import trace_points
-from safe_load.sandbox.backends.trace_points import BadMessage
+from safe_load.sandbox.backends.gvisor import trace_points
+from safe_load.sandbox.backends.gvisor.trace_points import BadMessage
 
 NAMES = {2: "open", 41: "socket", 42: "connect", 49: "bind", 59: "execve", 257: "openat"}
 START = "08000100000000000a063204635f74351204635f74351a012f22102f7573722f62696e2f707974686f6e33"

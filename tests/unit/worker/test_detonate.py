@@ -11,18 +11,21 @@ import collections
 import functools
 import importlib.util
 import json
+import os
 import pickle
 import random
 import subprocess
 import sys
+import types
+import warnings
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from safe_load.compare import compare
-from safe_load.inside import read_detonated
+from safe_load.judge.compare import compare
+from safe_load.rooms.worker_results import read_detonated
 from safe_load.worker import extract
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ torch = pytest.importorskip("torch")
 
 HELPER = """
 import importlib, json, os, sys
-from safe_load.worker import detonate
+from safe_load.worker.detonate import main as detonate
 detonate.prepare()
 for name in detonate.PRELOAD[sys.argv[1]]:
     importlib.import_module(name)
@@ -235,7 +238,7 @@ def test_types_younger_than_the_legacy_format_are_what_their_bytes_say(
 
 
 def test_a_tensor_above_the_budget_is_sampled_as_planned(detonate: Any, tmp_path: Path) -> None:
-    from safe_load.worker.fingerprint import digest, plan
+    from safe_load.worker.tensors.fingerprints import digest, plan
 
     tensor = torch.arange(100_000, dtype=torch.int64)
     torch.save(tensor, tmp_path / "a.pt")
@@ -475,7 +478,7 @@ def test_a_damaged_file_is_an_error_of_that_file(detonate: Any, tmp_path: Path) 
 
 def test_importing_the_entry_imports_neither_torch_nor_transformers() -> None:
     code = (
-        "import sys, safe_load.worker.detonate as d; d.prepare();"
+        "import sys, safe_load.worker.detonate.main as d; d.prepare();"
         "sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-I", "-c", code], check=False).returncode == 0
@@ -513,6 +516,27 @@ def save_tiny(kind: str, folder: Path) -> Any:
     model = getattr(transformers, name)(config)
     model.save_pretrained(folder)
     return model
+
+
+def test_arrays_that_dill_wrote_come_out_where_dill_is_not_installed(
+    detonate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = types.FunctionType((lambda *_: None).__code__, {}, "_create_array")
+    create.__module__, create.__qualname__ = "dill._dill", "_create_array"
+    array = np.arange(4, dtype="f4")
+    make, args, state = array.__reduce__()
+
+    class Array:
+        def __reduce__(self) -> Any:
+            return create, (make, args, state, None)
+
+    for name in ("dill", "dill._dill"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setattr(sys.modules["dill._dill"], "_create_array", create, raising=False)
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"w": Array()}))
+    result = detonate(tmp_path, "weights")
+    assert table(result["files"][0]) == {"w": ("float32", [4])}
+    assert differences(tmp_path, result) == []
 
 
 NOTHING = {"count": 0, "names": []}
@@ -632,3 +656,84 @@ def test_a_chat_template_is_rendered(detonate: Any, tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text("{{ ''.__class__.__mro__[1].__subclasses__() }}")
     steps = {step["step"]: step for step in detonate(tmp_path, "model")["steps"]}
     assert steps["chat template"]["error"].startswith("SecurityError")
+
+
+def test_keys_of_every_kind_have_one_name_in_both_rooms(detonate: Any, tmp_path: Path) -> None:
+    absent = type("ModelCheckpoint", (), {"__module__": "absent_library.callbacks"})
+    module = types.ModuleType("absent_library.callbacks")
+    module.ModelCheckpoint = absent  # type: ignore[attr-defined]
+    keys = [
+        *(3, -0.5, None, True, 1 << 300, (1, "a"), (1, "b"), ((2,), b"x"), frozenset([2, 1])),
+        *(b"a", b"b", 1, "1", "True", "0", torch.float32, torch.bfloat16, torch.device("cpu")),
+        *(torch.device("cuda:0"), torch.Size([2, 3]), torch.Size([2]), torch.nn.Linear, int, type(None)),
+        *(collections.OrderedDict, absent, torch.nn.functional.relu, np.int64(4), np.float64(0.5), "z\ud800"),
+    ]  # fmt: skip
+    keyed: dict[Any, Any] = {key: {"t": torch.full((2,), n)} for n, key in enumerate(keys)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "absent_library", types.ModuleType("absent_library"))
+        patch.setitem(sys.modules, "absent_library.callbacks", module)
+        torch.save(keyed, tmp_path / "keys.pt")
+        torch.save(keyed, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    result = detonate(tmp_path)
+    assert differences(tmp_path, result) == []
+    names = [row["name"] for row in result["files"][0]["tensors"]]
+    assert len(set(names)) == len(keyed)
+    assert "<class 'absent_library.callbacks.ModelCheckpoint'>.t" in names
+    assert {"1.t", "True.t", "True#3.t", "0.t"} <= set(names)
+
+
+def test_an_optimizer_as_an_object_has_the_same_tensors_in_both_rooms(
+    detonate: Any, tmp_path: Path
+) -> None:
+    layer = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    torch.save(optimizer, tmp_path / "optimizer.pt")
+    result = detonate(tmp_path)
+    assert differences(tmp_path, result) == []
+    assert any(row["name"] == "state.0.exp_avg" for row in result["files"][0]["tensors"])
+
+
+def test_a_script_module_is_opened_and_no_tensor_is_said_to_be_missing(
+    detonate: Any, tmp_path: Path
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "scripted.pt")
+    result = detonate(tmp_path)
+    assert (result["files"][0]["ok"], result["files"][0]["error"]) == (True, None)
+    names = {tensor["name"] for tensor in said(tmp_path)["files"][0]["tensors"]}
+    assert names == {"weight", "bias"}
+    assert differences(tmp_path, result) == []
+
+
+def test_a_file_of_another_library_is_opened_and_its_numbers_are_not_gone_through(
+    tmp_path: Path,
+) -> None:
+    from safe_load.worker.detonate import loaders
+
+    h5py = importlib.import_module("h5py")
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        file["w"] = np.ones((4, 4), "f4")
+    found = loaders.opener(str(path))
+    assert found is not None
+    assert found(str(path), None) == loaders.Several([])
+    os.truncate(path, 600)
+    with pytest.raises(OSError, match="truncated"):  # so the library has opened it
+        found(str(path), None)
+
+
+def test_the_first_library_that_is_there_opens_a_file(tmp_path: Path) -> None:
+    import h5py
+    from safe_load.worker.detonate import loaders
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["w"] = [1.0]
+    absent = "there_is_no_such_module:load"
+    opened = loaders._by_library(f"{absent} h5py:File", str(tmp_path / "x.h5"), None)
+    assert opened == loaders.Several([])
+    with pytest.raises(FileNotFoundError):
+        loaders._by_library(f"{absent} h5py:File", str(tmp_path / "absent.h5"), None)
+    assert loaders._by_library(absent, str(tmp_path / "absent.h5"), None) == loaders.Several([])

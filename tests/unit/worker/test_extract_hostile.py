@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import json
@@ -10,9 +11,9 @@ import lzma
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -22,43 +23,57 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safe_load.worker import walk
-from safe_load.worker.builders import BUILDERS
+from safe_load.worker import extract
+from safe_load.worker.pickle_vm.builders import BUILDERS
+from safe_load.worker.tensors import walk
 from safetensors.torch import save
 
+from tests import plan
 from tests.unit.worker.checkpoints import Calls, rezipped, saved, tensor_stream, text, zipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.anyone
 
 SYSTEM = b"cos\nsystem\n"
 ARGUMENT = b"S'touch /tmp/pwned'\n"
 
 
+WATCHED = {
+    "os.system",
+    "subprocess.Popen",
+    "os.exec",
+    "os.posix_spawn",
+    "socket.connect",
+    "pickle.find_class",
+}
+
+# The watched events that have not happened yet. An audit hook stays for the life of its process, and
+# one in Python lets another thread run in the midst of sys.settrace, which then fails in whichever test
+# measures coverage there. So there is one, in C, that takes the name of its event out of this and keeps
+# nothing: dict.pop(event, arguments).
+unheard: dict[str, object] = {}
+
+
+@functools.cache  # a fixture of the module would bind its tests to one worker
+def listen() -> None:
+    sys.addaudithook(unheard.pop)
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_called() -> Iterator[None]:
     """Fails the test when anything was executed, opened beside the model, connected or imported."""
-    seen: list[str] = []
-
-    def hook(event: str, _: object) -> None:
-        if armed and event in {
-            "os.system",
-            "subprocess.Popen",
-            "os.exec",
-            "os.posix_spawn",
-            "socket.connect",
-            "pickle.find_class",
-        }:
-            seen.append(event)
-
-    armed = True
-    sys.addaudithook(hook)
+    listen()
+    unheard.update(dict.fromkeys(WATCHED))
     yield
-    armed = False
-    assert seen == []
+    assert WATCHED - set(unheard) == set()
+
+
+def test_what_is_called_is_noticed() -> None:
+    subprocess.run(["true"], check=True)
+    assert WATCHED - set(unheard) == {"subprocess.Popen"}
+    unheard["subprocess.Popen"] = None
 
 
 ROUTES = {
@@ -92,6 +107,21 @@ def test_every_route_to_a_call_is_listed_with_its_place(extracted: Any, opcode: 
     }[opcode]  # fmt: skip
     if name == "os.system":
         assert found["arguments"] == "('touch /tmp/pwned',)"
+
+
+@pytest.mark.parametrize("pack", [bytes, zipped, lambda stream: saved(1, legacy=True) + stream])
+def test_a_call_is_told_with_its_byte_in_the_file(extracted: Any, pack: Any) -> None:
+    data = pack(b"N0\x80\x02" + SYSTEM + b"(" + ARGUMENT + b"tR.")
+    (found,) = extracted(data)["callables"]
+    assert found["at"] == data.index(ARGUMENT) + len(ARGUMENT) + 1
+
+
+def test_a_call_in_packed_data_has_no_byte_in_the_file(extracted: Any) -> None:
+    stream = SYSTEM + b"(" + ARGUMENT + b"tR."
+    packed = rezipped(zipped(stream), method=zipfile.ZIP_DEFLATED)
+    for data in (packed, gzip.compress(b"\x80\x02" + stream)):
+        (found,) = extracted(data)["callables"]
+        assert found["at"] is None
 
 
 def test_a_name_alone_is_listed_where_it_stands(extracted: Any) -> None:
@@ -253,7 +283,9 @@ def test_a_safetensors_file_that_is_a_pickle_too_is_read_as_both(extracted: Any)
     result = extracted(struct.pack("<Q", len(table)) + table + payload)
     assert (result["format"], result["status"]) == ("safetensors", "ok")
     assert "os.system" in {found["name"] for found in result["callables"] if found["called"]}
-    assert result["notes"] == ["it is a complete pickle as well"]
+    ((finding, sentence),) = result["carried"]
+    assert finding == "SL506"
+    assert "a safetensors file, and a complete pickle as well" in sentence
 
 
 ZIP_TRICKS = {
@@ -338,14 +370,25 @@ def test_containers_that_multiply_tensors_are_a_bomb(
     assert extracted(saved(value))["status"] == "bomb"
 
 
-@pytest.mark.alone
+def test_more_names_than_are_written_are_not_loadable_and_no_bomb(
+    extracted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {f"encoder.{number}.weight": torch.ones(1) for number in range(40)}
+    assert extracted(saved(state))["status"] == "ok"
+    for bound, value in (("MAX_TENSORS", 39), ("MAX_NAMES", 600)):
+        with monkeypatch.context() as patch:
+            patch.setattr(walk, bound, value)
+            result = extracted(saved(state))
+        assert result["status"] == "not_loadable"
+        assert "Save the model as several files" in result["reason"]
+
+
+@pytest.mark.timeout(60)  # gone through one by one, its 10^90 parts would last for ever
 def test_containers_that_multiply_nothing_are_gone_through_once(extracted: Any) -> None:
     value: Any = "lol"
     for _ in range(90):
         value = [value] * 10
-    started = time.monotonic()
     assert extracted(saved({"w": torch.ones(1), "lol": value}))["status"] == "ok"
-    assert time.monotonic() - started < 5
 
 
 def test_a_deflate_bomb_is_refused_without_being_inflated(extracted: Any) -> None:
@@ -386,16 +429,29 @@ def test_a_tensor_in_too_deep_a_container_is_refused(extracted: Any) -> None:
     assert result["reason"] == "model.bin: a tensor lies deeper than 100 containers"
 
 
-@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "x" * 2000, "__metadata__"])
-def test_a_name_that_an_exported_file_cannot_bear_is_refused(extracted: Any, name: str) -> None:
-    result = extracted(saved({name: torch.ones(1)}))
-    assert result["status"] == "not_loadable"
-    assert "name" in result["reason"] or "called" in result["reason"]
+@pytest.mark.parametrize(
+    "name", ["a\nb", "\t", "\x1b[31m", "", "имя", "模型.重み", "\x00", "\u2028"]
+)
+def test_a_name_of_any_characters_comes_out_as_it_is(exported: Any, name: str) -> None:
+    assert exported(saved({name: torch.ones(1), "b": torch.ones(2)})).keys() == {name, "b"}
 
 
-def test_two_tensors_of_one_name_are_refused(extracted: Any) -> None:
-    result = extracted(saved({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}}))
-    assert result["reason"] == "model.bin: two tensors are both called 'a.b'"
+def test_a_name_that_is_too_long_is_refused(extracted: Any) -> None:
+    result = extracted(saved({"x" * 2000: torch.ones(1)}))
+    assert (result["status"], "1000 bytes" in result["reason"]) == ("not_loadable", True)
+
+
+def test_no_tensor_is_called_what_safetensors_keeps_for_itself(exported: Any) -> None:
+    assert exported(saved({"__metadata__": torch.ones(1)})).keys() == {"__metadata__#2"}
+
+
+def test_two_tensors_of_one_name_get_a_number(exported: Any) -> None:
+    got = exported(saved({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}, "a.b#2": torch.ones(3)}))
+    assert {name: len(value) for name, value in got.items()} == {
+        "a.b": 1,
+        "a.b#2": 2,
+        "a.b#2#2": 3,
+    }
 
 
 def test_aliases_never_shadow_the_metadata_of_the_writer(extracted: Any, tmp_path: Path) -> None:
@@ -457,46 +513,52 @@ def npy() -> bytes:
     return file.getvalue()
 
 
+#: Bytes -> format, state.
 OTHERS = {
-    "empty": b"",
-    "html": b"\n<!DOCTYPE html><html><body>404</body></html>",
-    "git-lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
-    "gzip": gzip.compress(pickle.dumps([1])),
-    "bzip2": bz2.compress(b"x"),
-    "xz": lzma.compress(b"x"),
-    "zlib": zlib.compress(pickle.dumps([1])),
-    "7z": b"7z\xbc\xaf\x27\x1c\0\4" + bytes(50),
-    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(50),
-    "gguf": b"GGUF\3\0\0\0" + bytes(50),
-    "numpy": npy(),
-    "tar": tar(),
-    "json": b'{"weights": 1}',
-    "text": b"copyright by nobody\nall rights\nreversed\n",
-    "pdf": b"%PDF-1.7\n",
-    "onnx": b"\x08\x07\x12\x07pytorch\x1a\x052.0.0" + bytes(50),
-    "zip": b"PK\5\6" + bytes(18),
-    "unknown": b"\xff\xfe\xfd" * 30,
+    "empty": (b"", "data"),
+    "html": (b"\n<!DOCTYPE html><html><body>404</body></html>", "data"),
+    "git-lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "data"),
+    "text in bzip2": (bz2.compress(b"x"), "data"),
+    "text in xz": (lzma.compress(b"x"), "data"),
+    "rar": (b"Rar!\x1a\7\1\0" + bytes(50), "not_judged"),
+    "tar": (tar(), "data"),
+    "json": (b'{"weights": 1}', "data"),
+    "text": (b"copyright by nobody\nall rights\nreversed\n", "data"),
+    "unknown": (b"\xff\xfe\xfd" * 31, "not_judged"),
 }
 
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_is_no_checkpoint_is_told_by_its_bytes(extracted: Any, kind: str) -> None:
-    result = extracted(OTHERS[kind])
-    assert (result["format"], result["status"], result["callables"]) == (kind, "not_loadable", [])
+    data, state = OTHERS[kind]
+    result = extracted(data)
+    found = (result["format"], result["state"], result["status"], result["callables"])
+    assert found == (kind, state, "unsupported", [])
     assert result["reason"].startswith("model.bin: ")
 
 
-def test_archives_that_are_none_of_torchs_are_told_apart(extracted: Any) -> None:
-    for names, word in (
-        (["a.npy"], "npz"),
-        (["config.json", "model.weights.h5"], "Keras"),
-        (["a.txt"], "data.pkl"),
-    ):
-        file = io.BytesIO()
-        with zipfile.ZipFile(file, "w") as archive:
-            for name in names:
-                archive.writestr(name, b"x")
-        assert word in extracted(file.getvalue())["reason"]
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("hdf5", b"\x89HDF\r\n\x1a\n" + bytes(50)),
+        ("gguf", b"GGUF\3\0\0\0" + b"\xff" * 50),
+        ("pdf", b"%PDF-1.7\n\xff\xff"),
+        ("onnx", b"\x08\x07\x12\x07pytorch\x1a\x052.0.0" + bytes(50)),
+    ],
+)
+def test_a_file_that_breaks_its_formats_rules_is_not_judged(
+    extracted: Any, kind: str, data: bytes
+) -> None:
+    result = extracted(data)
+    assert (result["format"], result["state"]) == (kind, "not_judged")
+    assert result["status"] in {"not_loadable", "bomb"}
+    assert result["why"]
+
+
+def test_compressed_and_bare_pickles_of_plain_values_are_opened(extracted: Any) -> None:
+    for data in (gzip.compress(pickle.dumps([1])), zlib.compress(pickle.dumps([1])), b"N."):
+        result = extracted(data)
+        assert (result["state"], result["status"]) == ("opened", "no_tensors")
 
 
 def test_a_cut_off_file_is_refused(extracted: Any) -> None:
@@ -562,7 +624,7 @@ ODD_DATA = st.recursive(
 
 
 @settings(
-    max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.sampled_from(sorted(BUILDERS)),
@@ -576,10 +638,45 @@ def test_no_arguments_and_no_state_bring_a_builder_to_its_knees(
     stream = f"c{module}\n{attribute}\n".encode() + pickle.dumps(args, 2)[2:-1] + b"R"
     stream += pickle.dumps(state, 2)[2:-1] + b"b" if state is not None else b""
     result = extracted(b"\x80\x02]" + stream + b"a.")
-    assert result["status"] in {"ok", "not_loadable", "bomb", "no_tensors"}
+    assert result["status"] in {"ok", "not_loadable", "bomb", "no_tensors", "unsupported"}
     json.dumps(result)
 
 
+STATUSES = {"ok", "not_loadable", "bomb", "no_tensors", "unsupported"}
+#: What files of each format begin with: the bytes that make a reader look closer.
+HEADS = [
+    *(
+        b"\x80\x02",
+        b"\xde",
+        b"\xdf",
+        b"\x81",
+        b"PK\x03\x04",
+        b"\x93NUMPY\x01\x00",
+        b"GGUF\x03\0\0\0",
+    ),
+    *(
+        b"\x89HDF\r\n\x1a\n",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        b"GIF89a",
+        b"RIFF",
+        b"BM",
+        b"OggS",
+    ),
+    *(b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"x\x9c", b"\x04\x22\x4d\x18", b"7z\xbc\xaf'\x1c"),
+    *(
+        b"\x08\x07",
+        b"\x0a\x10",
+        b"\x7fELF",
+        b"MZ",
+        b"#!",
+        b"{",
+        b"[",
+        b"%PDF",
+        b"\0\0\0\x18ftyp",
+        b"DIRC",
+    ),
+]
 SEEDS = [
     saved({"a": torch.randn(3, 4).t(), "b": [torch.ones(2, dtype=torch.int8)], "c": np.arange(3)}),
     saved({"a": torch.randn(3, 4), "n": torch.nn.Linear(2, 2)}, legacy=True),
@@ -594,7 +691,7 @@ SEEDS = [
 
 
 @settings(
-    max_examples=500, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.sampled_from(SEEDS),
@@ -623,14 +720,29 @@ def test_a_damaged_file_gives_a_status_and_never_an_error(
         else:
             data = data[:at] + data[at + len(value) :]
     result = extracted(data, fingerprint_budget=100)
-    assert result["status"] in {"ok", "not_loadable", "bomb", "no_tensors"}
+    assert result["status"] in STATUSES
     assert (result["reason"] is None) is (result["status"] == "ok")
     json.dumps(result)
 
 
 @settings(
-    max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_status_and_never_an_error(extracted: Any, data: bytes) -> None:
-    assert extracted(data)["status"] in {"not_loadable", "no_tensors"}
+    result = extracted(data)
+    assert result["status"] in STATUSES - {"ok"}
+    assert result["state"] in {"opened", "data", "not_judged"}
+    assert extract.PARSER_FAILED not in (result["reason"] or "")
+
+
+@settings(
+    max_examples=2000 if plan.whole("loops") else 700,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.binary(min_size=1, max_size=16), st.binary(max_size=16))
+def test_no_short_file_makes_a_reader_fail(extracted: Any, head: bytes, tail: bytes) -> None:
+    magic = HEADS[head[0] % len(HEADS)]
+    result = extracted(magic[: head[-1] % (len(magic) + 1)] + head[1:] + tail)
+    assert extract.PARSER_FAILED not in (result["reason"] or "")
