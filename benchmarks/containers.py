@@ -6,9 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from safe_load import rooms
-from safe_load.sandbox.backends.docker_engine import Engine, EngineError
-from safe_load.version import version
+from safe_load.core.version import version
+from safe_load.rooms import choice
+from safe_load.sandbox.backends.docker.engine import Engine, EngineError
 
 from benchmarks import commands, results, ways
 from benchmarks.warm import Warm
@@ -23,7 +23,7 @@ _BARE = "`docker run` of the bare image"
 
 def backends(work: Path, figures: dict[str, float], rounds: int) -> list[ways.Table]:
     """A tiny model by both, cold and warm; nothing where no engine has this version's image."""
-    image = os.environ.get("SAFE_LOAD_IMAGE") or rooms.default_image()
+    image = os.environ.get("SAFE_LOAD_IMAGE") or choice.default_image()
     try:
         python = Engine().image(image, version()).python
     except EngineError as error:
@@ -43,7 +43,7 @@ def backends(work: Path, figures: dict[str, float], rounds: int) -> list[ways.Ta
         rows = [ways.fresh(_BARE, run), cold, cold_docker, warm, warm_docker]
         table = ways.side_by_side("The same tiny BERT in containers", rows, out, rounds)
     for label in (_BARE, cold_docker.label, warm_docker.label):
-        table.rows[label].note = "memory without what is in containers"
+        table.rows[label].note = "memory without that of containers"
     took = {row.label: row.median or 0.0 for row in table.rows.values()}
     figures[results.WARM_DOCKER] = took[warm_docker.label] / took[warm.label]
     figures[results.COLD_DOCKER] = took[cold_docker.label] / (took[_BARE] + took[cold.label])

@@ -39,8 +39,8 @@ def measured(work: Path, sizes: Sequence[int], rounds: int) -> tuple[list[Point]
         free = min(psutil.virtual_memory().available, shutil.disk_usage(work).free)
         if free < ROOM * size or (size > 4 * GB and free < SPARE):
             return points, (
-                f"Ended before {size / GB:g} GB: file, copy and tensors need {ROOM * size / GB:.0f} GB "
-                f"of memory at once, {free / GB:.0f} GB were free."
+                f"{size / GB:g} GB were not measured: file, copy and tensors need {ROOM * size / GB:.0f} GB "
+                f"of memory at once, and {free / GB:.0f} GB were free."
             )
         points.append(_point(work, size, rounds))
     return points, "All sizes fitted into memory."
@@ -67,7 +67,7 @@ def section(points: list[Point], ended: str) -> str:
     lines = [
         "## Growth with the size of a torch zip",
         "",
-        f"Cold, one run of each for time and one for memory, one file at a time. {ended}",
+        f"Cold loads of one file at a time; one run for the time and one for the memory. {ended}",
         "",
         "![time and memory over size](growth.svg)",
         "",

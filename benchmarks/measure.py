@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -50,9 +51,11 @@ class Memory:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command. seconds: wall time from start to end."""
+    """One run of a command. seconds: wall time from start to end; cpu: processor seconds of it and of all
+    that it started, in user and kernel mode."""
 
     seconds: float
+    cpu: float
     code: int
 
 
@@ -63,6 +66,7 @@ def run(
 
     weigh: takes the peak memory. Looking slows the run down, so its time is then worth little.
     """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -88,7 +92,9 @@ def run(
         said = output.decode(errors="replace")[-4000:]
         shown = " ".join(map(str, command))
         raise CommandFailedError(f"ended with {process.returncode}\n{shown}\n{said}")
-    return Run(took, process.returncode)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Run(took, cpu, process.returncode)
 
 
 @contextmanager

@@ -31,9 +31,12 @@ class Bound:
         return value >= self.limit if self.least else value <= self.limit
 
 
-EXTRACTION = "extraction of the torch zip (reading and copying, warm, its hash apart), against cp"
+EXTRACTION = "extraction of the torch zip (reading and copying, warm, without the hash), against cp"
 COLD_LOAD = "cold load of the torch zip, against torch.load + save_file"
-COLD_MEMORY = "peak memory of the same, whole tree against whole tree"
+COLD_CPU = "processor seconds of a cold load of the torch zip, against torch.load + save_file"
+AGAIN_LOAD = "load of the torch zip when an earlier run has opened it"
+AGAIN_SCAN = "scan of the torch zip when an earlier run has opened it"
+COLD_MEMORY = "peak memory of a cold load of the torch zip, whole process tree, against torch.load + save_file"
 WARM_HASH = "warm scan of the torch zip, against hashing it"
 WARM_PICKLESCAN = "warm scan of the torch zip without hashing, against picklescan"
 COLD_MODELAUDIT = "cold scan of the medium torch zip, against modelaudit"
@@ -45,23 +48,29 @@ CORES_2 = "many small models on 2 cores: models per second, against twice those 
 CORES_4 = "many small models on 4 cores: models per second, against four times those of 1 core"
 RECORDER = "detonation with the standard recording, against denied calls only (tiny model)"
 RECORDER_REAL = "detonation with the standard recording, against denied calls only (encoder)"
-SECOND = "second load of the encoder, from the vault, against stock from_pretrained"
+SECOND = "second load of the encoder, from the cache, against stock from_pretrained"
+GUARDED = "further checkpoint in a guarded process, not in the cache"
 WARM_DOCKER = "warm load of a tiny model with docker, against native"
 COLD_DOCKER = (
     "cold load of a tiny model with docker, against `docker run` and the native one together"
 )
+WRAP = "start of an MCP server through `safe-load mcp wrap`, beyond its start alone"
 WORKER = "memory of the extraction worker"
 HELP = "safe-load --help"
 
 BOUNDS = (
     Bound(EXTRACTION, 1.3),
     Bound(COLD_LOAD, 0.5),
+    Bound(COLD_CPU, 0.7),
+    Bound(AGAIN_LOAD, 0.6, "s"),
+    Bound(AGAIN_SCAN, 0.6, "s"),
     Bound(COLD_MEMORY, 0.25),
     Bound(WARM_HASH, 1.2),
     Bound(WARM_PICKLESCAN, 1.0),
     Bound(COLD_MODELAUDIT, 1.0),
     Bound(COLD_SAFELOADAI, 1.0),
     Bound(SECOND, 1.1),
+    Bound(GUARDED, 0.25, "s"),
     Bound(WARM_TINY, 0.15, "s"),
     Bound(WARM_TINY_UNSAFE, 1 / 20),
     Bound(COLD_TINY, 1.1),
@@ -71,6 +80,7 @@ BOUNDS = (
     Bound(RECORDER_REAL, 1.1),
     Bound(WARM_DOCKER, 3.0),
     Bound(COLD_DOCKER, 1.0),
+    Bound(WRAP, 0.3, "s"),
     Bound(WORKER, 100.0, "MB"),
     Bound(HELP, 150.0, "ms"),
 )
@@ -90,10 +100,11 @@ def render(tables: list[Table], figures: Mapping[str, float], notes: list[str], 
     lines = [
         "# Measured",
         "",
-        "Written by `make bench`. Times are medians of runs side by side, in turns, on one machine",
-        "whose page cache is warm: compare the ratios, not the seconds. *Cold* is a fresh process;",
-        "*warm* is a `safe_load.Session` whose sandbox stands already. Memory is the peak of the",
-        "proportional size (PSS) summed over the whole process tree, from a run of its own.",
+        "`make bench` writes this page. Each time is the median of several runs. The rows of a table run",
+        "in turns, on one machine with a warm page cache: compare the ratios, not the seconds. *Cold* is a",
+        "fresh process. *Warm* is a `safe_load.Session` whose sandbox is built already. Memory is the peak",
+        "of the proportional set size (PSS), summed over the whole process tree, in a separate run. *Processor*:",
+        "seconds in user and kernel mode, of the whole process tree.",
         "",
         *(f"- {note}" for note in [*_machine(), *notes]),
         "",
@@ -105,11 +116,12 @@ def render(tables: list[Table], figures: Mapping[str, float], notes: list[str], 
     ]
     promised = {bound.figure for bound in BOUNDS}
     others = [f"- {name}: {value:.4g}" for name, value in figures.items() if name not in promised]
-    lines += ["", "Besides, without a bound:", "", *others] if others else []
+    lines += ["", "Figures without a bound:", "", *others] if others else []
     for table in tables:
         lines += ["", f"## {table.title}", ""]
         lines += [f"Load average {table.load[0]:.1f} before, {table.load[1]:.1f} after.", ""]
-        lines += ["| | median | ratio | range | peak memory | |", "|---|--:|--:|--:|--:|---|"]
+        lines += ["| | median | ratio | range | processor | peak memory | |"]
+        lines += ["|---|--:|--:|--:|--:|--:|---|"]
         base = next(iter(table.rows.values())).median
         lines += [_row(row, base) for row in table.rows.values()]
     return "\n".join([*lines, "", more]).rstrip() + "\n"
@@ -125,14 +137,14 @@ def _bound(bound: Bound, value: float | None) -> str:
 
 def _row(row: Row, base: float | None) -> str:
     if row.median is None:
-        return f"| {row.label} | | | | | {row.note} |"
+        return f"| {row.label} | | | | | | {row.note} |"
     ratio = f"{row.median / base:.3g}" if base else ""
     at_most = "" if row.memory.exact else "≤ "
     memory = f"{at_most}{row.memory.tree / 1e6:,.0f} MB" if row.memory.tree else ""
     return (
         f"| {row.label} | {_seconds(row.median)} | {ratio} "
         f"| {_seconds(min(row.times))} to {_seconds(max(row.times))} "
-        f"| {memory} | {row.note} |"
+        f"| {'' if row.cpu is None else _seconds(row.cpu)} | {memory} | {row.note} |"
     )
 
 

@@ -8,6 +8,7 @@ for files of the default sizes: --quick prints how they stand, but writes and ju
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -16,10 +17,29 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import psutil
-from safe_load.profiles.units import parse_size
+from safe_load.core.units import parse_size
 
-from benchmarks import commands, containers, growth, measure, peers, results, scaling, second, ways
-from benchmarks.commands import COLD_LOAD, COLD_SCAN, SAFE_LOAD, UNSAFE_MODEL, UNSAFE_SAVE
+from benchmarks import (
+    commands,
+    containers,
+    growth,
+    measure,
+    peers,
+    results,
+    scaling,
+    second,
+    tools,
+    ways,
+)
+from benchmarks.commands import (
+    AGAIN_LOAD,
+    AGAIN_SCAN,
+    COLD_LOAD,
+    COLD_SCAN,
+    SAFE_LOAD,
+    UNSAFE_MODEL,
+    UNSAFE_SAVE,
+)
 from benchmarks.warm import Warm
 from benchmarks.ways import Table, side_by_side
 
@@ -28,7 +48,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 HASH, WARM_SCAN, WARM_LOAD = "`hashlib.file_digest`", "warm `scan`", "warm `load`"
-COPYING = "`safe_load.copying`, nothing hashed"
+COPYING = "`safe_load.export.copying`, nothing hashed"
 WARM_SCAN_NO_HASH = "warm `scan`, hash=False"
 
 
@@ -59,6 +79,11 @@ class Bench:
         return self.work / "out"
 
     @property
+    def kept(self) -> Path:
+        """What the first of several equal loads exported."""
+        return self.work / "kept"
+
+    @property
     def scratch(self) -> Path:
         return self.work / "scratch"
 
@@ -84,6 +109,7 @@ def main() -> None:
     peers.stay_offline()
     with tempfile.TemporaryDirectory(prefix="safe-load-bench-", dir=_roomy(4 * size.large)) as name:
         work = Path(name)
+        os.environ["SAFE_LOAD_HOME"] = str(work / "records")
         tiny = work / "tiny"
         commands.make("tiny", tiny, 0)
         commands.make("encoder", work / "encoder", 0)
@@ -122,15 +148,18 @@ def _large_zip(bench: Bench, figures: dict[str, float]) -> Table:
     planning = table.rows[WARM_SCAN].stage("extract")
     figures[results.EXTRACTION] = (planning + _of(table.rows[COPYING])) / _of(copying)
     figures[results.COLD_LOAD] = _of(load) / _of(unsafe)
+    assert load.cpu is not None
+    assert unsafe.cpu is not None
+    figures[results.COLD_CPU] = load.cpu / unsafe.cpu
+    figures[results.AGAIN_LOAD] = _of(table.rows[AGAIN_LOAD])
+    figures[results.AGAIN_SCAN] = _of(table.rows[AGAIN_SCAN])
     figures[results.COLD_MEMORY] = load.memory.tree / unsafe.memory.tree
     figures[results.WORKER] = load.memory.without_torch / 1e6
     figures[results.WARM_HASH] = _of(table.rows[WARM_SCAN]) / _of(table.rows[HASH])
     _against(figures, results.WARM_PICKLESCAN, table, WARM_SCAN_NO_HASH, "picklescan")
-    name = (
-        "extraction of the torch zip in a cold load, room and hash of the copy included, against cp"
-    )
-    figures[name] = load.stage("extract") / _of(copying)
-    figures["the same, against hashing"] = load.stage("extract") / _of(table.rows[HASH])
+    name = "extraction of the torch zip in a cold load (with room and hash of the copy), against"
+    figures[f"{name} cp"] = load.stage("extract") / _of(copying)
+    figures[f"{name} hashing"] = load.stage("extract") / _of(table.rows[HASH])
     return table
 
 
@@ -176,6 +205,7 @@ def _files(kind: str, title: str, size: int, bench: Bench, *, everything: bool =
     ]
     table = side_by_side(f"{title}, {total / 1e9:.2f} GB", rows, out, bench.size.rounds)
     shutil.rmtree(folder)
+    shutil.rmtree(bench.kept)
     return table
 
 
@@ -190,7 +220,9 @@ def _model(title: str, folder: Path, bench: Bench) -> Table:
         *_ours(folder, bench),
         *commands.peers(folder, bench.scratch),
     ]
-    return side_by_side(title, rows, bench.out, bench.size.rounds)
+    table = side_by_side(title, rows, bench.out, bench.size.rounds)
+    shutil.rmtree(bench.kept)
+    return table
 
 
 def _ours(source: Path, bench: Bench) -> list[ways.Way]:
@@ -198,6 +230,8 @@ def _ours(source: Path, bench: Bench) -> list[ways.Way]:
     return [
         commands.safe("scan", source, out),
         commands.safe("load", source, out),
+        commands.unchanged("scan", source, bench.kept),
+        commands.unchanged("load", source, bench.kept),
         ways.warm(WARM_SCAN, bench.session, "scan", source=name),
         ways.warm(WARM_SCAN_NO_HASH, bench.no_hash, "scan", source=name),
         ways.warm(WARM_LOAD, bench.session, "load", source=name, target=str(out)),
@@ -242,12 +276,16 @@ PARTS: dict[str, Callable[[Bench, dict[str, float]], list[Table]]] = {
     ],
     "encoder": lambda bench, _: [_real_encoder(bench)],
     "second": lambda bench, figures: [
-        second.encoder(bench.work, figures, 9 * bench.size.rounds or 5)
+        second.encoder(bench.work, figures, 9 * bench.size.rounds or 5),
+        second.guarded(bench.work, figures, 9 * bench.size.rounds or 5),
     ],
     "tiny": lambda bench, figures: [_tiny_model(bench, figures)],
     "docker": lambda bench, figures: containers.backends(
         bench.work, figures, 3 * bench.size.rounds
     ),
+    "tools": lambda bench, figures: [
+        tools.wrapped(bench.work, figures, 9 * bench.size.rounds or 5)
+    ],
     "recorder": lambda bench, figures: scaling.recorder(
         bench.work, figures, 7 * bench.size.rounds or 3
     ),

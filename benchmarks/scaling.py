@@ -84,9 +84,9 @@ def many(work: Path, count: int, figures: dict[str, float], rounds: int) -> Tabl
             figures[CORES[cores]] = one / some / cores
             alone, shared = (table.rows[f"control: {n} busy loops"].median for n in (1, cores))
             if alone and shared:
-                figures[f"the same for {cores} busy loops that need nothing but processors"] = (
-                    alone / shared / cores
-                )
+                figures[
+                    f"{cores} busy loops without memory or files, against {cores} times one loop"
+                ] = alone / shared / cores
     return table
 
 

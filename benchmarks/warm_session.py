@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import safe_load
-from safe_load import copying, profiles
+from safe_load import profiles
+from safe_load.export import copying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,24 +29,24 @@ if TYPE_CHECKING:
 def _record_denied_only(folder: str) -> str:
     """A strict profile that tells of no allowed call; gives its file.
 
-    Nothing is notified that is not refused, so what `telling` names must be allowed by the seccomp
+    Nothing is notified that is not refused, so what `audited` names must be allowed by the seccomp
     profile itself.
     """
     strict = profiles.load("strict")
     seccomp = profiles.seccomp(strict.seccomp)
-    telling = frozenset(strict.recording.telling)
+    audited = frozenset(strict.recording.audited)
     others = [
         msgspec.structs.replace(
-            rule, names=tuple(name for name in rule.names if name not in telling)
+            rule, names=tuple(name for name in rule.names if name not in audited)
         )
         for rule in seccomp.syscalls
     ]
-    allowed = profiles.SeccompRule(names=tuple(sorted(telling)), action="SCMP_ACT_ALLOW")
+    allowed = profiles.SeccompRule(names=tuple(sorted(audited)), action="SCMP_ACT_ALLOW")
     quiet = msgspec.structs.replace(seccomp, syscalls=(*others, allowed))
     profiles.seccomp = lambda _: quiet  # type: ignore[assignment]
     file = Path(folder) / "denied-only.toml"
     file.write_text(
-        'extends = "strict"\ndescription = "Denied calls only."\n[recording]\ntelling = []\n'
+        'extends = "strict"\ndescription = "Denied calls only."\n[recording]\naudited = []\n'
     )
     return str(file)
 
@@ -58,8 +59,8 @@ def _serve(session: safe_load.Session, tiny: str) -> None:
         return session.load(order["source"], order["target"]).report
 
     def scan_all(order: dict[str, Any]) -> None:
-        for report in session.scan_all(order["sources"]):
-            assert report.verdict == "clean", report.outcome_detail
+        for result in session.scan_all(order["sources"]):
+            assert result.verdict == "clean", result.report.outcome_detail
 
     def digest(order: dict[str, Any]) -> None:
         for name in order["files"]:
@@ -76,7 +77,7 @@ def _serve(session: safe_load.Session, tiny: str) -> None:
             ):
                 size = os.fstat(source.fileno()).st_size
                 os.ftruncate(target.fileno(), size)
-                copying.copy(source.fileno(), target.fileno(), [(0, 0, size)])
+                copying.copy([source.fileno()], target.fileno(), [(0, 0, 0, size)])
 
     tasks: dict[str, Callable[[dict[str, Any]], Any]] = {
         "scan": scan,

@@ -25,11 +25,12 @@ SLOW_S = 10.0
 
 @dataclass(frozen=True)
 class Sample:
-    """One run. seconds: wall time; stages: of safe-load's report; note: what a reader should know."""
+    """One run. seconds: wall time; cpu: processor seconds of a fresh process and of all that it started; stages: of safe-load's report; note: what a reader should know."""
 
     seconds: float
     stages: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    cpu: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Row:
     def median(self) -> float | None:
         """Seconds; None for a way that failed."""
         return median(self.times) if self.samples else None
+
+    @property
+    def cpu(self) -> float | None:
+        """Processor seconds; None for what does not run in a fresh process."""
+        known = [sample.cpu for sample in self.samples if sample.cpu is not None]
+        return median(known) if known else None
 
     def stage(self, name: str) -> float:
         """The median of one stage of the report, in seconds."""
@@ -92,6 +99,7 @@ def fresh(
             done.seconds,
             {stage["name"]: stage["duration_s"] for stage in stages},
             f"exit {done.code}" if done.code else "",
+            done.cpu,
         )
 
     return Way(label, once, may_fail=answers is not None)
