@@ -93,11 +93,7 @@ class FolderQueue:
 
     def _is_there(self, key: str) -> bool:
         root = self._store.root
-        return any(
-            (folder / f"{key}.{times}").exists()
-            for folder in (root / "queue", *(root / "taken").glob("*"))
-            for times in range(ATTEMPTS + 1)
-        )
+        return any(_holds(folder, key) for folder in (root / "queue", *(root / "taken").glob("*")))
 
 
 class Taker:
@@ -130,7 +126,11 @@ class Taker:
         self._put_back(self._own)
 
     def take(self) -> tuple[Token, bytes] | None:
-        """The next job, and what it says. None where none waits."""
+        """The next job, and what it says. None where none waits.
+
+        Two who ask for the same bytes at the same moment leave a token each: the second is dropped while
+        somebody has the first.
+        """
         while names := _some(self._root / "queue"):
             random.shuffle(names)  # many take at once
             for name in names:
@@ -139,9 +139,17 @@ class Taker:
                     (self._root / "queue" / name).unlink(missing_ok=True)
                     continue
                 token = Token(match[1], int(match[2]) + 1)
+                if _holds(self._own, token.key):
+                    (self._root / "queue" / name).unlink(missing_ok=True)
+                    continue
                 try:
                     (self._root / "queue" / name).rename(self._own / str(token))
                 except FileNotFoundError:  # another was faster
+                    continue
+                # Afterwards, so that of two who take at once one sees the other. Where both do, whoever waits asks again.
+                others = (each for each in (self._root / "taken").glob("*") if each != self._own)
+                if any(_holds(each, token.key) for each in others):
+                    (self._own / str(token)).unlink(missing_ok=True)
                     continue
                 data = self._store.recorded(f"jobs/{token.key}.json")
                 if data is not None and token.times <= ATTEMPTS:
@@ -223,6 +231,11 @@ def lives(root: Path) -> bool:
             if now - path.stat().st_mtime < DEAD:
                 return True
     return False
+
+
+def _holds(taken: Path, key: str) -> bool:
+    """Whether whoever takes jobs into that folder has the job of that key."""
+    return any((taken / f"{key}.{times}").exists() for times in range(ATTEMPTS + 1))
 
 
 def _some(folder: Path) -> list[str]:

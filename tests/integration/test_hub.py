@@ -74,7 +74,13 @@ def _fails(source: str = f"hf://{REPO}", **options: Any) -> str:
 
 
 def _leftovers(home: Path) -> list[str]:
-    return [str(path) for path in home.rglob("*.incomplete")]
+    """The halves of files; whatever the command makes and removes meanwhile."""
+    return [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(home)
+        for name in names
+        if name.endswith(".incomplete")
+    ]
 
 
 # --- what is downloaded
@@ -733,18 +739,21 @@ def test_an_interrupted_download_leaves_nothing_half_done(
         ended.wait(60)
 
     server.storage.before = hold
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "safe_load", "scan", f"hf://{REPO}"],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert started.wait(60)
-    assert _leftovers(home)
-    process.send_signal(end)
-    _, told = process.communicate(timeout=30)
+    ) as process:
+        try:
+            assert started.wait(60)
+            assert _leftovers(home)
+            process.send_signal(end)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
     if end == signal.SIGTERM:
         assert (process.returncode, told) == (130, "error: interrupted\n")
     deadline = time.monotonic() + (0 if end == signal.SIGTERM else 20)

@@ -80,6 +80,23 @@ def test_two_who_ask_for_the_same_bytes_have_them_judged_once(
     assert not list((store.root / "jobs").iterdir())
 
 
+def test_a_second_token_for_the_same_bytes_is_dropped_while_somebody_has_the_first(
+    store: Folder, taker: Callable[[str], Taker]
+) -> None:
+    queue, _, thread = ask(store, 1)
+    worker, other = taker("w"), taker("v")
+    token = taken(worker)
+    for each in (worker, other):  # whoever asked at the same moment did not see the first token
+        (store.root / "queue" / f"{token.key}.0").touch()
+        assert each.take() is None
+        assert not list((store.root / "queue").iterdir())
+    assert [path.name for path in (store.root / "taken").glob("*/*")] == [str(token)]
+    worker.give_back(token)
+    assert taken(other).key == token.key
+    queue.close()
+    thread.join(10)
+
+
 def test_many_takers_take_each_job_once(store: Folder, taker: Callable[[str], Taker]) -> None:
     for number in range(100):
         store.record(f"jobs/{job(number).key}.json", msgspec.json.encode(job(number)))
