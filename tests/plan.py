@@ -59,6 +59,11 @@ def share(names: Iterable[str]) -> list[str]:
     return sorted(names)[int(os.environ.get("TESTS_SEED", "0")) % of :: of]
 
 
+def chosen(part: str, names: Iterable[str]) -> list[str]:
+    """All of these names where that part runs whole, a share of them where it does not."""
+    return sorted(names) if whole(part) else share(names)
+
+
 def cold(kind: str) -> list[str]:
     """The files that are opened in a room of their own. kind: "hostile" or "honest". All that plan.toml names as
     an ordinary user, a share of them as root: CI runs both."""

@@ -17,6 +17,7 @@ import torch
 import transformers as upstream
 from safe_load import transformers as safe
 
+from tests import plan
 from tests.integration import tiny
 from tests.integration.fake_hub import FakeHub
 
@@ -110,7 +111,7 @@ def _tied(model: Any) -> list[set[str]]:
 
 
 @pytest.mark.parametrize("form", ["bin", "safetensors"])
-@pytest.mark.parametrize("model_type", tiny.TINY)
+@pytest.mark.parametrize("model_type", plan.chosen("loops", tiny.TINY))
 def test_a_model_is_the_one_that_the_stock_library_loads(
     model_type: str, form: str, tmp_path: Path, both: Any
 ) -> None:
@@ -123,7 +124,9 @@ def test_a_model_is_the_one_that_the_stock_library_loads(
         _same(*both(lambda library: getattr(library, name).from_pretrained(str(tmp_path))))
 
 
-@pytest.mark.parametrize("model_type", [t for t, (*_, kind) in tiny.TINY.items() if kind])
+@pytest.mark.parametrize(
+    "model_type", plan.chosen("loops", [t for t, (*_, kind) in tiny.TINY.items() if kind])
+)
 def test_a_tokenizer_gives_the_same_ids(model_type: str, tmp_path: Path, both: Any) -> None:
     tiny.save(tmp_path, model_type, "safetensors")
     expected, got = both(lambda library: library.AutoTokenizer.from_pretrained(tmp_path))

@@ -56,10 +56,15 @@ def main() -> None:
     asked = json.loads(sys.stdin.buffer.read())
     told = os.dup(1)
     os.dup2(2, 1)
+    # What more than one action imports.
     import torch  # noqa: F401
-    import transformers
+    import transformers.generation.utils
+    import transformers.modeling_utils
     import transformers.models.auto.modeling_auto
-    import transformers.models.auto.tokenization_auto  # noqa: F401
+    import transformers.models.auto.processing_auto
+    import transformers.models.auto.tokenization_auto
+    import transformers.models.gpt2.modeling_gpt2
+    import transformers.processing_utils  # noqa: F401
 
     said = {}
     for name, (folder, canary, action) in asked["cases"].items():

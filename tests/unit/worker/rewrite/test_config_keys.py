@@ -101,7 +101,7 @@ def test_a_published_configuration_reads_the_same(tmp_path: Path) -> None:
 def test_every_model_type_of_transformers_reads_the_same() -> None:
     wrong = []
     kinds = TABLE["model_types"].keys() - UNBUILDABLE
-    for kind in kinds if plan.whole("loops") else plan.share(kinds):
+    for kind in plan.chosen("loops", kinds):
         config_class = type(transformers.AutoConfig.for_model(kind))
         data = config_class().to_json_string(use_diff=False).encode()
         first, again = (
