@@ -19,6 +19,7 @@ import torch
 from safe_load import LimitHit, NotLoadable, api, clear
 from safe_load.core.options import Options
 from safe_load.loading import pipeline
+from safe_load.rooms import choice
 from safe_load.sources import hub
 from safe_load.sources.hub import fetcher, process
 from safe_load.sources.hub.refusals import Refused
@@ -27,6 +28,8 @@ from tests.integration.fake_hub import Answer, FakeHub, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from safe_load.sandbox.backends.interface import Backend
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz123456"
 REPO = "org/name"
@@ -201,14 +204,17 @@ def test_a_tag_a_pull_request_and_a_commit_are_names_as_well(server: FakeHub) ->
     assert _fetch(f"hf://{REPO}@{other}").commit == other
 
 
-def test_a_commit_that_no_branch_holds_is_told(server: FakeHub, saved: Path) -> None:
+def test_a_commit_that_no_branch_holds_is_told(
+    server: FakeHub, saved: Path, backend: Backend
+) -> None:
     """A hub serves the commits of pull requests under the repository's own name."""
     old = server.add(REPO, saved)
     server.add(REPO, saved)
     foreign = server.add(REPO, saved, "refs/pr/7")
 
     def told(revision: str, **options: Any) -> tuple[str, list[tuple[str, str]]]:
-        report = pipeline.scan(f"hf://{REPO}@{revision}", Options(depth="weights", **options))
+        source, chosen = f"hf://{REPO}@{revision}", Options(depth="weights", **options)
+        report = pipeline.scan(source, chosen, backend=backend)
         return report.outcome, [(found.id, found.severity) for found in report.findings]
 
     assert told(old) == ("ok", [])
@@ -650,6 +656,13 @@ def _command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    """One warm room for what is scanned here."""
+    with choice.backend_of(Options(), choice.profile_of(Options()), warm=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, as save_pretrained writes it."""
     from transformers import BertConfig, BertModel
@@ -689,19 +702,21 @@ def test_a_model_on_a_hub_is_cleared_bit_for_bit(
 
 
 def test_files_that_lie_beside_in_the_cache_are_not_part_of_it(
-    server: FakeHub, saved: Path, home: Path
+    server: FakeHub, saved: Path, home: Path, backend: Backend
 ) -> None:
     server.add(REPO, saved)
     snapshot = _fetch()
     (snapshot.path / "mamba_ssm.py").write_text("raise SystemExit")
     (snapshot.path / "pytorch_model.bin").write_bytes(b"not checked")
-    report = pipeline.scan(snapshot)
+    report = pipeline.scan(snapshot, backend=backend)
     assert report.outcome == "ok"
     assert {file.path for file in report.files} == {"config.json", "model.safetensors"}
     assert report.source.revision == snapshot.commit
 
 
-def test_files_that_repositories_share_are_found(server: FakeHub, saved: Path, home: Path) -> None:
+def test_files_that_repositories_share_are_found(
+    server: FakeHub, saved: Path, home: Path, backend: Backend
+) -> None:
     """huggingface_hub's store for the whole cache: the repository's blob is a link into it."""
     server.add(REPO, saved)
     snapshot = _fetch()
@@ -712,12 +727,12 @@ def test_files_that_repositories_share_are_found(server: FakeHub, saved: Path, h
     shared.parent.mkdir(parents=True)
     blob.rename(shared)
     blob.symlink_to(os.path.relpath(shared, blob.parent))
-    told = pipeline.scan(_fetch(local_files_only=True))
+    told = pipeline.scan(_fetch(local_files_only=True), backend=backend)
     assert told.outcome == "not_loadable"
     assert "leads out of the model's folder" in (told.outcome_detail or "")
     (store / ".huggingface-shared-blobs").write_text("1\n")
-    assert pipeline.scan(_fetch(local_files_only=True)).outcome == "ok"
-    assert pipeline.scan(str(snapshot.path)).outcome == "ok"
+    assert pipeline.scan(_fetch(local_files_only=True), backend=backend).outcome == "ok"
+    assert pipeline.scan(str(snapshot.path), backend=backend).outcome == "ok"
 
 
 def test_a_malformed_name_is_a_wrong_command_line(server: FakeHub, tmp_path: Path) -> None:
