@@ -22,16 +22,16 @@ OLD = 30
 
 
 def judge(
-    digests: Mapping[str, str | None], repository: str | None
+    digests: Mapping[str, str | None], *names: str | None
 ) -> tuple[Advisories, list[Finding]]:
-    """What the lists say of a source. digests: path -> SHA-256, None where it was not taken; repository: ORG/NAME on a
-    hub."""
+    """What the lists say of a source. digests: path -> SHA-256, None where it was not taken; names: each ORG/NAME that it
+    has on a hub, None where it has none."""
     try:
         lists = [each for each in store.imports() if each.kind == "models"]
         if not lists:
             return Advisories("not checked", "no list of known malicious models was imported"), []
         taken = {path: digest for path, digest in digests.items() if digest}
-        known = store.models(taken.values(), repository)
+        known = store.models(taken.values(), *filter(None, names))
     except store.Broken as error:
         return Advisories("not checked", str(error)), []
     ages = [each.days for each in lists if each.days is not None]

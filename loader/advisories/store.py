@@ -212,11 +212,10 @@ def stamp() -> tuple[int, ...]:
     return status.st_mtime_ns, status.st_size, datetime.now(UTC).date().toordinal()
 
 
-def models(digests: Collection[str], repository: str | None = None) -> list[Known]:
-    """The models on lists that have one of these SHA-256, or that repository's name. Raises Broken."""
+def models(digests: Collection[str], *names: str) -> list[Known]:
+    """The models on lists that have one of these SHA-256, or one of these repositories' names. Raises Broken."""
     wanted = [("sha256", digest) for digest in sorted(set(digests))]
-    if repository:
-        wanted.append(("repository", repository.casefold()))
+    wanted += [("repository", name) for name in sorted({name.casefold() for name in names})]
     found: list[Known] = []
     with _reading() as base:
         if base is None:

@@ -58,7 +58,7 @@ def judge(
     files: Sequence[FileInfo],
     signers: Sequence[Signer],
     *,
-    publisher: str | None,
+    names: Sequence[str],
     required: bool,
 ) -> Judged:
     """Judge the signature of one source.
@@ -67,12 +67,13 @@ def judge(
         inventory: The files that were opened.
         files: The same with their digests and states.
         signers: Those of the trust file.
-        publisher: ORG/NAME of a source on a hub, whose other files may not be here; None for a local one.
+        names: ORG/NAME of a source on a hub, whose other files may not be here, as it was asked for and as the hub calls
+            it; none for a local one.
         required: Whether the user asks for a signature, whoever published the source.
     """
-    able = [each for each in signers if each.vouches_for(publisher)]
-    required = required or any(each.requires(publisher) for each in signers)
-    judged = _judge(inventory, files, able, whole=publisher is None)
+    able = [each for each in signers if each.vouches_for(*names)]
+    required = required or any(each.requires(*names) for each in signers)
+    judged = _judge(inventory, files, able, whole=not names)
     if required and (judged.signature is None or judged.signature.state != "verified"):
         why = judged.signature.detail if judged.signature else "there is no signature beside it"
         judged.findings.append(finding("SL713", f"A signature is required, and {why}"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from safe_load.attest.envelope import Method
@@ -55,15 +54,20 @@ class Signer:
     issuer: str | None = None
     trust_root: Path | None = None
 
-    def vouches_for(self, publisher: str | None) -> bool:
-        """Whether they may sign for ORG/NAME. Of a local folder, nobody knows the publisher: anyone may."""
-        return publisher is None or globs.compiled(self.publisher).fullmatch(publisher) is not None
+    def vouches_for(self, *names: str) -> bool:
+        """Whether they may sign for a source with these names, ORG/NAME. A local one has none, since nobody knows its
+        publisher: anyone may."""
+        return all(map(self._matches, names))
 
-    def requires(self, publisher: str | None) -> bool:
-        """Whether a source of ORG/NAME must be signed: a local one only where every source must be."""
-        if publisher is None:
+    def requires(self, *names: str) -> bool:
+        """Whether a source with one of these names must be signed; a local one only where every source must be."""
+        if not names:
             return self.required and self.publisher in ("*", "**")
-        return self.required and self.vouches_for(publisher)
+        return self.required and any(map(self._matches, names))
+
+    def _matches(self, name: str) -> bool:
+        """A hub tells no two names apart by case."""
+        return globs.compiled(self.publisher.casefold()).fullmatch(name.casefold()) is not None
 
 
 def read(path: Path) -> tuple[Signer, ...]:
@@ -103,13 +107,20 @@ def read(path: Path) -> tuple[Signer, ...]:
     return tuple(signers)
 
 
+def bound(path: Path | None, names: Sequence[str]) -> list[tuple[str, bool, bool]]:
+    """What the names of a source say of its signature: of each signer of a trust file, whether they may sign it, and
+    whether it must be signed for their sake. Where this differs, the same bytes may be judged differently. Raises UsageError."""
+    signers = () if path is None else read(path)
+    return [(each.name, each.vouches_for(*names), each.requires(*names)) for each in signers]
+
+
 def state(path: Path) -> str:
-    """What decides whether a signature counts: the trust file, the files that it names, and the day, on which a
-    certificate may end. SHA-256, in hex. Raises UsageError."""
+    """What decides whether a signature counts, but for the day, on which a certificate may end: the trust file, and the
+    files that it names. SHA-256, in hex. Raises UsageError."""
     files = [path]
     for each in read(path):
         files += [file for file in (each.key, *each.certificates, each.trust_root) if file]
-    digest = hashlib.sha256(datetime.now(UTC).date().isoformat().encode())
+    digest = hashlib.sha256()
     for file in files:
         digest.update(str(content(file)).encode())
     return digest.hexdigest()

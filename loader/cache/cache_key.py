@@ -12,6 +12,7 @@ import re
 import sys
 from contextlib import suppress
 from dataclasses import fields
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,13 @@ _PACKAGE = Path(__file__).parent.parent
 
 def policy(options: Options, backend: Backend, index: SourceIndex) -> dict[str, Any]:
     """All that decides what a load lets out, besides the source: our own code and tables, what the
-    room is furnished with, the profile's effective values, and the options. Raises BackendError."""
+    room is furnished with, the profile's effective values, and the options; and the day, where a certificate may end.
+    Raises BackendError."""
     profile = backend.profile
     borrowed = _installed() if backend.uses_host_packages else []
     return {
         "format": _FORMAT,
+        "day": datetime.now(UTC).date().isoformat() if options.trust else None,
         "safe_load": [version(), _code(index)],
         "python": sys.version,
         "room": [backend.packages_id(), *borrowed],

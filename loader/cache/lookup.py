@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from safe_load.advisories import judge as advisories
+from safe_load.attest import trust
 from safe_load.cache import cache_key
 from safe_load.cache.entries import Cache, Seal
 from safe_load.cache.source_index import require_unchanged
@@ -157,13 +158,18 @@ def clear(
         policy = cache_key.policy(options, backend, cache.sources)
     except BackendError as error:
         raise SandboxError(str(error)) from error
-    key = cache_key.key(listed, digests, policy)
-    fresh = False
     origin = _origin(source, listed.source, options)
-    # Who gives these bytes is no part of the key: what speaks against that is for the load to tell.
+    names = origins.names(origin.repository, origin.source)
+    # Who gives these bytes is part of the key only as far as their signature hangs on it: what else speaks against that is
+    # for the load to tell.
+    published = names if isinstance(source, hub.Snapshot) else ()
+    key = cache_key.key(
+        listed, digests, policy | {"signers": trust.bound(options.trust, published)}
+    )
+    fresh = False
     threshold = options.fail_on or backend.profile.fail_on
     _, known_bad = advisories.judge(
-        {entry.path: known[entry.place][1] for entry in listed.entries}, origin.repository
+        {entry.path: known[entry.place][1] for entry in listed.entries}, *names
     )
     refresh = refresh or any(counts(each, threshold) for each in (*origin.findings, *known_bad))
     with _told(cache):

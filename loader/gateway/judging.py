@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from safe_load.advisories import judge as advisories
+from safe_load.advisories import store
+from safe_load.attest import trust
 from safe_load.cache import cache_key
 from safe_load.cache.source_index import SourceIndex
 from safe_load.core import typed
@@ -46,7 +49,10 @@ if TYPE_CHECKING:
 _BEAT = 1.0
 #: The same while a fleet has the model.
 _WAITING = 30.0
+#: Of those that no exception covers.
 _MOST_FINDINGS = 500
+#: Findings that the same bytes may not have under another name: also that of weights that are nearly another publisher's.
+_ABOUT_NAME = origin.ORIGIN | {"SL707"}
 _OUTCOMES: dict[type[BaseException], str] = {NotLoadable: "not_loadable", LimitHit: "limit_hit"}
 
 
@@ -87,8 +93,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def policy_of(options: Options, backend: Backend, index: Path) -> str:
-    """What every verdict of these options hangs on, but for exceptions, as SHA-256 in hex."""
+    """What every verdict of these options hangs on, but for exceptions, as SHA-256 in hex. Not the day: a gateway outlives
+    it, and so do its verdicts."""
     policy = cache_key.policy(options, backend, SourceIndex(index))
+    del policy["day"]
     return hashlib.sha256(msgspec.json.encode(policy, order="sorted")).hexdigest()
 
 
@@ -232,12 +240,17 @@ class _Judge:
 
 
 def _key(snapshot: hub.Snapshot, digests: Mapping[Path, str], options: Options) -> str:
-    """What a verdict is about: the bytes, the standing of their commit, what speaks against the name, and the exceptions
-    that may cover them. Names that nothing speaks against share a verdict on the same bytes."""
-    about_name = origin.of(str(snapshot.name), snapshot, options).findings
+    """What a verdict is about: the bytes, the standing of their commit, what speaks against the name, whose signature counts
+    for it, and the exceptions that may cover them. Names that nothing speaks against share a verdict on the same bytes."""
+    known = origin.of(str(snapshot.name), snapshot, options)
+    names = origin.names(snapshot.name.repo, known.source)
+    listed = {str(path): digest for path, digest in digests.items()}
+    about_name = [*known.findings, *advisories.judge(listed, *names)[1]]
     stated = {
         "name": sorted((found.id, found.severity, found.detail) for found in about_name),
-        "files": sorted((str(path), digest) for path, digest in digests.items()),
+        "files": sorted(listed.items()),
+        "signers": trust.bound(options.trust, names),
+        "lists": store.stamp(),
         "standing": snapshot.standing,
         "exceptions": sorted(
             (each.finding, each.sha256, str(each.until))
@@ -252,21 +265,6 @@ def _said(report: Report, order: Order, target: Path) -> Said:
     """What came of a load, with its report in a file of the order's folder."""
     place = Path(order.folder, "report.json")
     place.write_bytes(encode(report))
-    digests = {file.path: file.sha256 for file in report.files if file.sha256}
-    findings: list[tuple[str, str, str, str, str, bool]] = []
-    for found in report.findings[:_MOST_FINDINGS]:
-        about = file_of(found, digests)
-        if about is not None:
-            findings.append(
-                (
-                    found.id,
-                    digests[about],
-                    found.severity,
-                    found.title,
-                    found.location[:300],
-                    found.accepted is not None,
-                )
-            )
     used = {found.accepted.until for found in report.findings if found.accepted is not None}
     told = " ".join(summary.reason(report, acts.acts(report))) or report.outcome_detail or ""
     cleared = report.outcome == "ok" and report.export is not None
@@ -278,10 +276,23 @@ def _said(report: Report, order: Order, target: Path) -> Said:
         sentence=told or ("" if cleared else "nothing was exported"),
         target=str(target) if cleared else None,
         report=str(place),
-        findings=findings,
-        about_name=any(found.id in origin.ORIGIN for found in report.findings),
+        findings=_tied(report),
+        about_name=any(found.id in _ABOUT_NAME for found in report.findings),
         until=min(used, default=None),
     )
+
+
+def _tied(report: Report) -> list[tuple[str, str, str, str, str, bool]]:
+    """The findings that an exception can cover, as store.Judged has them. None is left out that one covers: when the
+    exception ends, this tells which models were cleared with it."""
+    digests = {file.path: file.sha256 for file in report.files if file.sha256}
+    found = [
+        (each.id, digests[about], each.severity, each.title, each.location[:300], each.accepted is not None)
+        for each in report.findings
+        if (about := file_of(each, digests)) is not None
+    ]  # fmt: skip
+    covered = {row[:2]: row for row in reversed(found) if row[5]}
+    return [*covered.values(), *[row for row in found if not row[5]][:_MOST_FINDINGS]]
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def settles(
     record.attestation = Attestation(name, told.who, told.time, told.report, not exporting)
     if exporting:
         return False
-    record.advisories, known = advisories.judge(digests, record.repository)
+    record.advisories, known = advisories.judge(digests, *record.names)
     record.findings += known
     record.files = _files(inventory, digests, "attested", f"opened by {told.who} on {told.time}")
     record.notes.insert(0, NOTE.format(who=told.who, time=told.time, report=told.report))

@@ -249,7 +249,7 @@ def _judge_content(
     """What the bytes of the files say, and which of them what happened came from."""
     record.files = coverage.files(inventory, extracted, rooms.digests)
     digests = {file.path: file.sha256 for file in record.files}
-    record.advisories, known = advisories.judge(digests, record.repository)
+    record.advisories, known = advisories.judge(digests, *record.names)
     record.findings += known
     seen.judge(record, inventory, extracted)
     record.tensors = publish.count(inventory, extracted)

@@ -33,6 +33,7 @@ from safe_load.export import manifest
 from safe_load.judge import behaviour, exceptions, imports
 from safe_load.judge.threshold import counts
 from safe_load.loading import in_force
+from safe_load.provenance import origin
 from safe_load.rooms.named_packages import STAGE
 from safe_load.sources import hub
 
@@ -134,16 +135,20 @@ class Record:
 
     def add_signature(self, inventory: Inventory, signers: Sequence[Signer]) -> None:
         """Judge the signature that lies beside the source. Needs the files, as they were opened."""
-        publisher = hub.parse(self.source).repo if hub.is_name(self.source) else None
+        asked = hub.parse(self.source).repo if hub.is_name(self.source) else None
+        names = origin.names(asked, self.origin) if asked else ()
         required = self.options.require_signature
-        judged = judging.judge(
-            inventory, self.files, signers, publisher=publisher, required=required
-        )
+        judged = judging.judge(inventory, self.files, signers, names=names, required=required)
         self.signature = judged.signature
         if judged.signature is not None and judged.signature.state == "verified" and self.origin:
             self.origin = msgspec.structs.replace(self.origin, vouched="trust file")
         self.findings += judged.findings
         self.notes += judged.notes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """ORG/NAME as the source's name or its path says, and as the hub calls it."""
+        return origin.names(self.repository, self.origin)
 
     @property
     def rejected(self) -> bool:

@@ -87,6 +87,12 @@ def of(
     return Origin(source, tuple(findings), tuple(notes), repository)
 
 
+def names(repository: str | None, source: Source | None) -> tuple[str, ...]:
+    """ORG/NAME as it was asked for, and as the hub answered where that is another: what is said of either counts."""
+    answered = source.hub.name if source is not None and source.hub is not None else None
+    return tuple(dict.fromkeys(filter(None, (repository, answered))))
+
+
 def _local(name: str, listed: Known) -> tuple[Source, str | None]:
     """Of a path: what the layout of the hub's cache says of it, and the repository that it names."""
     path = str(Path(name).absolute())

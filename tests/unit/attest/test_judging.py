@@ -43,7 +43,8 @@ def judged(
     publisher: str | None = None,
     required: bool = False,
 ) -> judging.Judged:
-    return judging.judge(*taken(path), signers, publisher=publisher, required=required)
+    names = () if publisher is None else (publisher,)
+    return judging.judge(*taken(path), signers, names=names, required=required)
 
 
 def ids(result: judging.Judged) -> list[str]:
@@ -142,10 +143,10 @@ def test_a_broken_and_an_unreadable_signature_are_told_apart(folder: Path) -> No
 def test_without_hashes_nothing_is_verified(folder: Path) -> None:
     stock, files = taken(folder)
     bare = [FileInfo(each.path, each.size, None, "x") for each in files]
-    result = judging.judge(stock, bare, [KEY], publisher=None, required=False)
+    result = judging.judge(stock, bare, [KEY], names=(), required=False)
     assert result.signature is not None
     assert result.signature.state == "not checked"
-    result = judging.judge(stock, bare, [KEY], publisher=None, required=True)
+    result = judging.judge(stock, bare, [KEY], names=(), required=True)
     assert ids(result) == ["SL713"]
 
 

@@ -57,7 +57,20 @@ def test_a_signer_vouches_for_the_publishers_of_the_pattern(tmp_path: Path) -> N
     assert not acme.vouches_for("acrne/model")
     assert not example.vouches_for("acme/model")
     assert ci.vouches_for("acme/model")
-    assert acme.vouches_for(None)
+    assert acme.vouches_for()
+
+
+def test_a_rule_holds_in_any_case_and_for_each_name_of_a_source(tmp_path: Path) -> None:
+    file = written(tmp_path, WHOLE)
+    acme, *_ = trust.read(file)
+    for names in (("ACME/Model",), ("old/model", "Acme/model"), ("acme/model", "new/model")):
+        assert acme.requires(*names)
+    assert not acme.requires("old/model")
+    assert not acme.requires()
+    assert not acme.vouches_for("acme/model", "new/model")
+    assert trust.bound(file, ["acme/a"]) == trust.bound(file, ["acme/b"])
+    assert trust.bound(file, ["acme/a"]) != trust.bound(file, ["org/a"])
+    assert trust.bound(None, ["acme/a"]) == []
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,10 @@ from safe_load.cache.entries import Cache
 from safe_load.cache.lookup import Cleared, home
 from safe_load.core.errors import LimitHit, NotLoadable, SandboxError, UsageError
 from safe_load.core.options import Options, Progress
+from safe_load.core.outside_words import HubWord
 from safe_load.export import manifest
 from safe_load.export.verify import verify
+from safe_load.sources import hub
 from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -29,6 +31,8 @@ from keeping import Loader, keep, make_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from safe_load.core.report import Report
 
 CHILD = Path(__file__).parents[1] / "keeping.py"
 
@@ -80,6 +84,32 @@ def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, s
 
 
 # What is an entry for
+
+
+def test_a_name_that_must_be_signed_gets_no_copy_that_was_made_for_another(
+    model: Path, loader: Loader, tmp_path: Path
+) -> None:
+    trust = tmp_path / "trust.toml"
+    trust.write_text(
+        '[[signer]]\nname = "acme"\nmethod = "key"\npublisher = "acme/*"\nrequired = true\nkey = "k"\n'
+    )
+    (tmp_path / "k").write_text("a key")
+    word = HubWord("yes", name="Acme/model")
+
+    def got(name: str, word: HubWord = HubWord("no answer")) -> Path:  # noqa: B008 - it never changes
+        files = frozenset(("model.safetensors",))
+        snapshot = hub.Snapshot(hub.named(name, "a" * 40), "a" * 40, model, files, word=word)
+
+        def load(source: hub.Snapshot, target: Path, options: Options) -> Report:
+            return loader(str(source.path), target, options)
+
+        return keep(snapshot, load, Options(trust=trust)).path  # type: ignore[arg-type]
+
+    assert got("org/copy") == got("org/other")
+    assert loader.loads == 1
+    assert got("acme/model") == got("ACME/model") != got("org/copy")
+    assert loader.loads == 2
+    assert got("org/copy", word) not in (got("org/copy"), got("acme/model"))
 
 
 def test_the_same_bytes_are_loaded_once(model: Path, loader: Loader, tmp_path: Path) -> None:
