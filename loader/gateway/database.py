@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
     from safe_load.gateway.records import Row
 
-VERSION = 3
+VERSION = 4
 SCHEMA = Path(__file__).with_name("schema.sql")
-#: What files of the formats before lack.
-_CHANGES = {
+#: What the formats before lack.
+CHANGES = {
     1: "create index models_to_judge on models (policy, attempts, id) where state = 'queued';",
     2: "alter table models add column owner integer; create table secrets (name text primary key, value text not null);",
+    3: "drop index if exists models_to_judge; "
+    "create index models_to_judge on models (policy, asked_by, attempts, id) where state = 'queued';",
 }
 
 
@@ -31,6 +33,8 @@ class Database:
     shared = False
     #: Of a model that is running: nobody judges it any more.
     _ORPHANED = "true"
+    #: Of a model that this gateway judges.
+    _MINE = "(owner is null or owner=?)"
     #: What is added to a question, so that nobody else gets the row, or changes it, until this step is done.
     _CLAIM = _SHARE = ""
     #: Who this gateway is in a column "owner".
@@ -54,7 +58,7 @@ class Database:
             )
         if version < VERSION:
             changes = (
-                [_CHANGES[each] for each in range(version, VERSION)]
+                [CHANGES[each] for each in range(version, VERSION)]
                 if version
                 else [SCHEMA.read_text("utf-8")]
             )

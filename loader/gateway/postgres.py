@@ -18,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from safe_load.core.errors import UsageError
 from safe_load.core.escape import visible
-from safe_load.gateway.database import SCHEMA, VERSION
+from safe_load.gateway.database import CHANGES, SCHEMA, VERSION
 from safe_load.gateway.records import RecordsError
 from safe_load.gateway.store import Store
 
@@ -68,6 +68,7 @@ class SharedStore(Store):
 
     shared = True
     _ORPHANED = f"(owner is null or owner not in ({_ALIVE}))"
+    _MINE = "owner=?"
     _CLAIM, _SHARE = " for update skip locked", " for share"
 
     def __init__(self, url: str) -> None:
@@ -108,6 +109,9 @@ class SharedStore(Store):
                 run("insert into gateway_format values (?)", VERSION)
                 run(text)
             (version,) = run("select version from gateway_format").fetchone()
+            if version == 3:  # the first format that was kept here
+                run(CHANGES[version])
+                version = run("update gateway_format set version=4 returning version").fetchone()[0]
         if version != VERSION:
             raise UsageError(f"records: another version of safe-load made them (format {version})")
         try:  # the search for a part of a name has an index where the server has the extension for it

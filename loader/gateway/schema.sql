@@ -45,7 +45,7 @@ create table models (
     unique (repo, commit_id, policy)
 );
 create index models_by_state on models (state, id);
-create index models_to_judge on models (policy, attempts, id) where state = 'queued';
+create index models_to_judge on models (policy, asked_by, attempts, id) where state = 'queued';
 create index models_by_revision on models (cleared_as);
 create index models_by_content on models (content);
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from safe_load.gateway.database import Database
 from safe_load.gateway.records import STATES, File, Model
+from safe_load.gateway.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +28,17 @@ if TYPE_CHECKING:
 PAGE = 100
 _LONGEST_SENTENCE = 1000
 _AUDIT = "insert into audit (at, who, act, about, detail)"
+_QUEUED_AGAIN = (
+    "update models set state='queued', stage=null, owner=null where id=? and state='running' and "
+)
 
 
 class Store(Database):
     """What a gateway keeps besides files. Use it as a context manager. Methods raise RecordsError where the disk is full or broken."""
+
+    @cached_property
+    def _turns(self) -> Turns:
+        return Turns()
 
     # --- names
 
@@ -103,8 +113,8 @@ class Store(Database):
         with self._changing() as run:
             run(
                 "insert into models (repo, commit_id, policy, state, asked_by, asked) values (?,?,?,'queued',?,?) "
-                "on conflict (repo, commit_id, policy) do update set state='queued', asked=excluded.asked, attempts=0, "
-                "again=null where models.state='failed'",
+                "on conflict (repo, commit_id, policy) do update set state='queued', asked=excluded.asked, "
+                "asked_by=excluded.asked_by, attempts=0, again=null where models.state='failed'",
                 repo, commit, policy, who, now,
             )  # fmt: skip
             run(f"{_AUDIT} values (?,?,'ask',?,?)", now, who, repo, commit)
@@ -145,18 +155,15 @@ class Store(Database):
         return released
 
     def start(self, policy: str) -> Model | None:
-        """The next model of the queue, which is running from now on. One that ended a gateway with it, or that could
-        not be judged, comes after those that were not tried as often."""
+        """The next model of the queue, which is running from now on. Those who asked take turns. One that ended a gateway
+        with it, or that could not be judged, comes after those that were not tried as often."""
         with self._changing() as run:
-            found = run(
-                f"select id from models where state='queued' and policy=? order by attempts, id limit 1{self._CLAIM}",  # noqa: S608 - a constant
-                policy,
-            ).fetchone()
-            if found is None:
+            ident = self._turns.following(run, policy, self._CLAIM)
+            if ident is None:
                 return None
             run("update models set state='running', started=?, attempts=attempts+1, stage=null, owner=? where id=?",
-                time.time(), self._owner, found[0])  # fmt: skip
-        return self.by_id(found[0])
+                time.time(), self._owner, ident)  # fmt: skip
+        return self.by_id(ident)
 
     def note_stage(self, ident: int, stage: str) -> None:
         """How far a running model has come."""
@@ -164,10 +171,7 @@ class Store(Database):
 
     def requeue(self, ident: int) -> None:
         """A model that could not be judged this time."""
-        self._execute(
-            "update models set state='queued', stage=null, owner=null where id=? and state='running' and "
-            "(owner is null or owner=?)", ident, self._owner,
-        )  # fmt: skip
+        self._execute(_QUEUED_AGAIN + self._MINE, ident, self._owner)
 
     def hold(self, key: str) -> bool:  # noqa: ARG002 - for stores that are shared
         """Whether the bytes of that key are this gateway's to judge, until `drop`."""
@@ -192,28 +196,32 @@ class Store(Database):
     def end(self, ident: int, judged: Judged) -> bool:
         """Note how a model ended, and all that goes with it. False: it is to be judged again, because another gateway
         has it by now, or because an exception ended that it was cleared with."""
-        now = time.time()
+        now, today = time.time(), datetime.now(UTC).date().isoformat()
         with self._changing() as run:
             for found in judged.findings:
                 if (
                     found[5]
                     and not run(
-                        f"select 1 from exceptions where finding=? and sha256=? and ended is null{self._SHARE}",  # noqa: S608
+                        f"select 1 from exceptions where finding=? and sha256=? and ended is null and until>=?{self._SHARE}",  # noqa: S608
                         *found[:2],
+                        today,
                     ).fetchone()
                 ):
-                    run(
-                        "update models set state='queued', stage=null, owner=null where id=?", ident
-                    )
+                    run(_QUEUED_AGAIN + self._MINE, ident, self._owner)
                     return False
+            before = run("select content from models where id=?", ident).fetchone()
             done = run(
-                "update models set state=?, stage=null, verdict=?, sentence=?, content=?, cleared_as=?, report=?, "
-                "ended=?, again=?, until=?, owner=null where id=? and (owner is null or owner=?)",
+                "update models set state=?, stage=null, verdict=?, sentence=?, content=?, cleared_as=?, report=?, "  # noqa: S608
+                "ended=?, again=?, until=?, owner=null where id=? and " + self._MINE,
                 judged.state, judged.verdict, judged.sentence[:_LONGEST_SENTENCE], judged.content,
                 judged.cleared_as, judged.report, now, judged.again, judged.until, ident, self._owner,
             )  # fmt: skip
             if not done.rowcount:
                 return False
+            if judged.state == "rejected" and judged.key is not None and before is not None:
+                # It was cleared before, and is rejected now: the same bytes are not served under other names either.
+                run("update models set state='queued', attempts=0, again=null where state='cleared' and content=?",
+                    before[0])  # fmt: skip
             run("delete from findings where model=?", ident)
             for found in judged.findings:
                 run("insert into findings values (?,?,?,?,?,?,?)", ident, *found[:5], int(found[5]))
@@ -247,9 +255,10 @@ class Store(Database):
         )
         return int(row[0]) if row else 0
 
-    def waiting(self) -> int:
-        """How many models are queued. Looks at these alone, unlike `counts`."""
-        row = self._one("select count(*) from models where state='queued'")
+    def waiting(self, who: str | None = None) -> int:
+        """How many models are queued, of all, or of those that one asked for. Looks at these alone, unlike `counts`."""
+        question = "select count(*) from models where state='queued'"
+        row = self._one(question) if who is None else self._one(f"{question} and asked_by=?", who)
         return int(row[0]) if row else 0
 
     def counts(self) -> dict[State, int]:

@@ -58,6 +58,9 @@ test_only_the_policy_in_force = alone.test_only_the_policy_in_force_is_served_an
 test_the_last_cleared_commit = alone.test_the_last_cleared_commit_of_a_name_is_known_after_it_moved
 test_an_exception = alone.test_an_exception_has_the_rejected_judged_again_and_its_end_the_cleared
 test_a_search = alone.test_a_search_finds_parts_of_names_and_goes_on_where_it_was
+test_who_asks_for_one = alone.test_who_asks_for_one_model_does_not_wait_for_all_of_another
+test_bytes_that_are_rejected = alone.test_bytes_that_are_rejected_now_are_served_under_no_other_name
+test_an_exception_whose_day = alone.test_an_exception_whose_day_has_passed_clears_nothing
 test_an_exception_that_ends = alone.test_what_was_judged_with_an_exception_that_ended_is_not_cleared
 
 
@@ -70,6 +73,35 @@ def test_gateways_that_start_at_once_make_the_tables_once(url: str) -> None:
     said = [process.communicate()[0] for process in started]
     assert [process.returncode for process in started] == [0, 0, 0]
     assert len(set(said)) == 1
+
+
+def test_tables_of_the_format_before_are_changed(url: str) -> None:
+    with SharedStore(url) as store:
+        store.queue("org/a", COMMIT, POLICY, "alice")
+        store._execute("update gateway_format set version=3")
+        store._execute("drop index models_to_judge")
+    with SharedStore(url) as store:
+        question = "select indexdef from pg_indexes where indexname='models_to_judge' and schemaname=current_schema()"
+        (made,) = store._execute(question).fetchone()
+        assert "asked_by" in made
+        assert store.start(POLICY) is not None
+    with SharedStore(url):
+        pass
+
+
+def test_a_gateway_does_not_end_what_another_has_ended_since(url: str) -> None:
+    with SharedStore(url) as first, SharedStore(url) as second:
+        first.queue("org/a", COMMIT, POLICY, "alice")
+        model = first.start(POLICY)
+        assert model is not None
+        first._execute("update models set owner=0")  # as when its connection broke
+        second.release()
+        assert second.start(POLICY) is not None
+        assert second.end(
+            model.id, Judged("rejected", "malicious", "it runs a program", None, "key")
+        )
+        assert not first.end(model.id, CLEARED)
+        assert second.by_id(model.id).state == "rejected"  # type: ignore[union-attr]
 
 
 def test_two_gateways_never_judge_the_same_model_and_each_only_its_own_ends(url: str) -> None:

@@ -102,6 +102,7 @@ def test_a_search_finds_parts_of_names_and_goes_on_where_it_was(store: Store) ->
 
 
 def test_no_question_of_a_client_goes_through_all_models(store: Store) -> None:
+    store.queue("org/a", COMMIT, POLICY, "alice")
     asked: list[str] = []
     store._db.set_trace_callback(asked.append)
     store.name("org/a", "main")
@@ -114,13 +115,14 @@ def test_no_question_of_a_client_goes_through_all_models(store: Store) -> None:
     store.known("key")
     store.before(1)
     store.waiting()
+    store.waiting("alice")
     store.start(POLICY)
     store._db.set_trace_callback(None)
-    questions = [text for text in asked if text.startswith("select")]
-    assert len(questions) == 11
+    questions = [text for text in asked if text.startswith(("select", "with"))]
+    assert len(questions) == 14
     for text in questions:
         plan = [row["detail"] for row in store._db.execute(f"explain query plan {text}")]
-        assert not [step for step in plan if "SCAN" in step], (text, plan)
+        assert not [step for step in plan if "SCAN" in step and step != "SCAN askers"], (text, plan)
 
 
 def test_the_next_of_a_long_queue_is_found_without_sorting_it_in_files_of_format_1_too(
@@ -209,3 +211,48 @@ def test_what_was_judged_with_an_exception_that_ended_is_not_cleared(store: Stor
     assert store.by_id(ident).state == "queued"  # type: ignore[union-attr]
     assert store.by_revision("org/a", "d" * 40, POLICY) is None
     assert store.known("key") is None
+
+
+def test_an_exception_whose_day_has_passed_clears_nothing(store: Store) -> None:
+    rejected = Judged("rejected", "suspicious", "no", None, "key", findings=[FINDING])
+    ident = ended(store, "org/a", COMMIT, rejected)
+    store.accept("SL502", SHA, "read by me", "2020-01-01", "alice")
+    store.accept("SL502", SHA, "read again", "2999-01-01", "alice")
+    assert store.start(POLICY) is not None
+    newest, _ = store.exceptions()
+    store.expire(newest["id"], "alice")  # while it is being judged with it
+    accepted = Judged(**{**CLEARED.__dict__, "findings": [(*FINDING[:5], True)]})
+    assert not store.end(ident, accepted)
+    assert store.by_revision("org/a", "d" * 40, POLICY) is None
+
+
+def test_bytes_that_are_rejected_now_are_served_under_no_other_name(store: Store) -> None:
+    first = ended(store, "org/a", COMMIT, CLEARED)
+    like = Judged(**{**CLEARED.__dict__, "key": None, "files": (), "cleared_as": "e" * 40})
+    second = ended(store, "org/b", COMMIT, like)
+    other = Judged(**{**CLEARED.__dict__, "key": "another", "content": "f" * 64})
+    third = ended(store, "org/c", COMMIT, other)
+    store.again(first, "alice")
+    assert store.start(POLICY) is not None
+    assert store.by_id(second).state == "cleared"  # type: ignore[union-attr]
+    store.end(first, Judged("rejected", "malicious", "it runs a program", None, "key"))
+    states = [store.by_id(each).state for each in (first, second, third)]  # type: ignore[union-attr]
+    assert states == ["rejected", "queued", "cleared"]
+
+
+def test_who_asks_for_one_model_does_not_wait_for_all_of_another(store: Store) -> None:
+    for number in range(4):
+        store.queue(f"org/{number}", COMMIT, POLICY, "anonymous")
+    store.queue("org/mine", COMMIT, POLICY, "bob")
+    store.queue("org/other", COMMIT, POLICY, "bob")
+    started = [store.start(POLICY) for _ in range(6)]
+    assert [model and model.repo for model in started] == [
+        "org/0", "org/mine", "org/1", "org/other", "org/2", "org/3",
+    ]  # fmt: skip
+    for model in started[:2]:
+        assert model is not None
+        store.requeue(model.id)
+    store.queue("org/new", COMMIT, POLICY, "bob")
+    following = store.start(POLICY)
+    assert following is not None
+    assert following.repo == "org/new"  # and not what was tried already
