@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from safe_load.core.escape import visible
+from safe_load.gateway.refusal import Refusal
 from starlette.responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import ExitStack
     from io import FileIO
 
     from safe_load.gateway.records import File
-    from safe_load.gateway.service import Refusal
-    from starlette.types import Receive, Scope, Send
+    from safe_load.gateway.sending import Sending
+    from starlette.types import Message, Receive, Scope, Send
 
-_CHUNK = 1 << 20
+_PIECE = 64 << 10
 #: Seconds that a client may take to take one chunk.
 _STALLED = 120.0
 _LONGEST = 900
@@ -64,6 +66,26 @@ def refused(refusal: Refusal, *, gated: bool = True) -> Response:
     return said({"error": visible(refusal.sentence)}, headers, refusal.status)
 
 
+class Pieces(Response):
+    """A large body that lies in memory. It goes piece by piece, and a client that takes none is left. ending: closed when
+    the body has gone, or does not go on."""
+
+    def __init__(
+        self, body: bytes, headers: Mapping[str, str], media_type: str, ending: ExitStack
+    ) -> None:
+        super().__init__(body, 200, headers, media_type)
+        self._ending = ending
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        with self._ending:
+            await send(_start(self))
+            left = memoryview(self.body if scope["method"] != "HEAD" else b"")
+            while len(left) > _PIECE:
+                await _send(send, bytes(left[:_PIECE]), more=True)
+                left = left[_PIECE:]
+            await _send(send, bytes(left), more=False)
+
+
 class Ranged(Response):
     """A file, or one range of it. The body is read while it is sent; a client that takes nothing is left."""
 
@@ -74,9 +96,10 @@ class Ranged(Response):
         headers: Mapping[str, str],
         asked: Mapping[str, str],
         count: Callable[[int], None],
+        sending: Sending,
     ) -> None:
         etag = f'"{file.sha256}"'
-        self._open, self._count = open_it, count
+        self._open, self._count, self._sending = open_it, count, sending
         self._start, end, status = 0, file.size, 200
         wanted = asked.get("range")
         if wanted is not None and asked.get("if-range", etag) == etag:
@@ -98,31 +121,41 @@ class Ranged(Response):
         self._left = end - self._start
         super().__init__(None, status, {**HEADERS, **headers, **more}, "application/octet-stream")
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        start = {
-            "type": "http.response.start",
-            "status": self.status_code,
-            "headers": self.raw_headers,
-        }
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD" or not self._left:
-            await send(start)
-            await send({"type": "http.response.body", "body": b""})
+            await send(_start(self))
+            await _send(send, b"", more=False)
             return
-        with await asyncio.to_thread(
-            self._open
-        ) as file:  # before the status, so that it can still be another
-            await send(start)
+        if self._sending.full():
+            told = Refusal(503, "", "the gateway sends too many files at present", 10)
+            await refused(told)(scope, receive, send)
+            return
+        with (
+            self._sending.one(),
+            await asyncio.to_thread(self._open) as file,
+        ):  # before the status, so that it can still be another
+            await send(_start(self))
             file.seek(self._start)
             while self._left:
-                data = await asyncio.to_thread(file.read, min(_CHUNK, self._left))
+                data = await asyncio.to_thread(file.read, min(self._sending.chunk, self._left))
                 if not data:
                     raise OSError("a cleared file is shorter than it was")
                 self._left -= len(data)
                 self._count(len(data))
-                async with asyncio.timeout(_STALLED):
-                    await send(
-                        {"type": "http.response.body", "body": data, "more_body": self._left > 0}
-                    )
+                await _send(send, data, more=self._left > 0)
+
+
+def _start(response: Response) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": response.raw_headers,
+    }
+
+
+async def _send(send: Send, data: bytes, *, more: bool) -> None:
+    async with asyncio.timeout(_STALLED):
+        await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
 def span_of(wanted: str, size: int) -> tuple[int, int] | None:

@@ -31,10 +31,12 @@ from safe_load.core.ownership import doubt
 from safe_load.fleet import objects
 from safe_load.gateway import access, hub_api, metrics
 from safe_load.gateway.answers import HEADERS, refused, said
+from safe_load.gateway.connections import PATIENCE, Protocol
 from safe_load.gateway.content import LocalContent, SharedContent
 from safe_load.gateway.judging import policy_of
 from safe_load.gateway.page import Pages
-from safe_load.gateway.service import Refusal, Service
+from safe_load.gateway.refusal import Refusal
+from safe_load.gateway.service import Service
 from safe_load.gateway.store import Store
 from safe_load.gateway.workers import Processes
 from safe_load.rooms import choice
@@ -52,8 +54,8 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 _LOG = logging.getLogger("safe_load.gateway")
-#: Seconds that an idle connection is kept, and that open ones get when the gateway ends.
-_KEPT, _LEAVE = 30, 5
+#: Seconds that open connections get when the gateway ends.
+_LEAVE = 5
 _BACKLOG = 2048
 _OTHER_FILES = 256
 _MOST_HEADERS = 32 << 10
@@ -130,13 +132,11 @@ class App:
         # Of another site's page a browser sends no JSON here without asking first (CORS).
         if request.method != "POST" or request.headers.get("content-type") != "application/json":
             return refused(Refusal(405, "", "POST application/json here"))
-        data = b""
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > _MAX_BODY:
-                return refused(Refusal(413, "", "the body of the request is larger than 1 MiB"))
         try:
+            data = await self.service.bodies.read(request, _MAX_BODY)
             names = typed.decode(data, dict[str, list[str]])["names"][:_MOST_WARMED]
+        except Refusal as refusal:
+            return refused(refusal)
         except (msgspec.DecodeError, KeyError, UnicodeDecodeError):
             return refused(
                 Refusal(400, "", 'the body is not {"names": ["ORG/NAME@REVISION", ...]}')
@@ -225,11 +225,12 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     os.environ.update(environment(settings))  # the fetcher's process has this one's
     with closing(_bound(settings)) as listening:
         async with running(settings) as app:
+            connections, app.service.sending.most = _connections(settings)
             server = uvicorn.Server(
                 uvicorn.Config(
-                    app, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False,
-                    server_header=False, proxy_headers=False, limit_concurrency=_connections(settings),
-                    timeout_keep_alive=_KEPT, timeout_graceful_shutdown=_LEAVE,
+                    app, http=Protocol, ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False,
+                    server_header=False, proxy_headers=False, limit_concurrency=connections,
+                    timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=_LEAVE,
                     h11_max_incomplete_event_size=_MOST_HEADERS, backlog=_BACKLOG,
                 )
             )  # fmt: skip
@@ -238,11 +239,14 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             await server.serve(sockets=[listening])
 
 
-def _connections(settings: Settings) -> int:
-    """How many connections there may be: as many as there are descriptors for, beside those of files."""
+def _connections(settings: Settings) -> tuple[int, int]:
+    """How many connections there may be, and on how many of them a file may be sent at a time: as many as there are
+    descriptors for, beside those of everything else."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return min(settings.limits.connections, max(64, hard - _OTHER_FILES))
+    room = max(96, hard - _OTHER_FILES)
+    connections = min(settings.limits.connections, room * 2 // 3)
+    return connections, min(connections, room - connections)
 
 
 def _bound(settings: Settings) -> socket.socket:

@@ -68,6 +68,9 @@ class ContentStore(Protocol):
     def report(self, name: str) -> bytes:
         """The report of that name. Raises OSError."""
 
+    def spare(self, count: int) -> None:
+        """Let so many bytes on this machine go, of what is kept elsewhere too. The disk is full."""
+
     def sweep(self, contents: Collection[str], reports: Collection[str]) -> None:
         """Remove from this machine what a gateway that was killed left: what is not among these. Called first."""
 
@@ -114,6 +117,9 @@ class LocalContent:
 
     def report(self, name: str) -> bytes:
         return (self._reports / _named(name)).read_bytes()
+
+    def spare(self, count: int) -> None:  # noqa: ARG002 - nothing is kept elsewhere
+        return
 
     def sweep(self, contents: Collection[str], reports: Collection[str]) -> None:
         places = list(self._home.glob("??/*"))
@@ -174,6 +180,9 @@ class SharedContent:
         place = self._place(address)
         with self.kept.open(place, place) as file:
             return file.readall()
+
+    def spare(self, count: int) -> None:
+        self.kept.spare(count)
 
     def sweep(self, contents: Collection[str], reports: Collection[str]) -> None:  # noqa: ARG002
         for path in self._new.iterdir():

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote
 
 from safe_load.gateway import address
 from safe_load.gateway.answers import HEADERS, Ranged, header, refused, said
-from safe_load.gateway.service import Refusal
+from safe_load.gateway.refusal import Refusal
 from starlette.responses import Response
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 #: Entries of one page of a folder's listing, as the hub has them.
 _PAGE, _PAGE_EXPANDED = 1000, 100
 _MAX_BODY = 1 << 20
+#: As many as a cleared copy may have files, and a few.
+_MOST_FIELDS = 10_100
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 #: The line of git-lfs whose hash the hub lists as a large file's "oid".
 _POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
@@ -67,8 +69,7 @@ async def _model(request: Request, asked: Address, service: Service, user: User 
         case "tree":
             return _tree(request, asked, service, found, headers)
         case "paths-info":
-            body = await _body(request)
-            wanted = {path.strip("/") for path in parse_qs(body).get("paths", [])[:1000]}
+            wanted = _paths(await service.bodies.read(request, _MAX_BODY))
             entries = _entries(service.store.files(found.content), "", recursive=True)
             return said([entry for entry in entries if entry["path"] in wanted], headers)
         case _:
@@ -211,6 +212,7 @@ async def _file(
         headers,
         request.headers,
         count,
+        service.sending,
     )
 
 
@@ -226,14 +228,13 @@ def _pointer(file: File) -> tuple[str, int]:
     )
 
 
-async def _body(request: Request) -> str:
-    """The body of a request, bounded. Raises Refusal."""
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _MAX_BODY:
-            raise Refusal(413, "", "the body of the request is larger than 1 MiB")
-    return data.decode("utf-8", "replace")
+def _paths(body: bytes) -> set[str]:
+    """The paths that a form asks about. Raises Refusal."""
+    try:
+        given = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise Refusal(413, "", f"the form has more than {_MOST_FIELDS} fields") from None
+    return {path.strip("/") for path in given.get("paths", [])}
 
 
 def base_of(request: Request, service: Service) -> str:

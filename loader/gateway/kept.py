@@ -54,6 +54,12 @@ class Kept:
             gone = self._make_room()
         _remove(gone)
 
+    def spare(self, count: int) -> None:
+        """Let at least so many bytes go, if there are as many, the ones that were served the longest ago first."""
+        with self._lock:
+            gone = self._make_room(max(0, self.bytes - count))
+        _remove(gone)
+
     def __contains__(self, place: object) -> bool:
         with self._lock:
             return place in self._entries
@@ -76,13 +82,15 @@ class Kept:
             gone = self._make_room()
         _remove(gone)
 
-    def _make_room(self) -> list[Path]:
-        """Hide what has to go. Returns where it lies now."""
+    def _make_room(self, most: int | None = None) -> list[Path]:
+        """Hide what has to go until there are at most so many bytes, those of the limit by default. Returns where it lies
+        now."""
         gone: list[Path] = []
-        if self.limit is None or self.bytes <= self.limit:
+        most = self.limit if most is None else most
+        if most is None or self.bytes <= most:
             return gone
         for place in list(self._entries)[:-1]:
-            if self.bytes <= self.limit:
+            if self.bytes <= most:
                 break
             if place in self._open:
                 continue

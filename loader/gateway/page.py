@@ -6,9 +6,11 @@ Zone: controller. No script, no file from elsewhere. Everything that a model, a 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from base64 import b64encode
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +25,10 @@ from safe_load.core.report import decode
 from safe_load.core.units import format_size
 from safe_load.gateway import address
 from safe_load.gateway.access import Forms, may_approve
-from safe_load.gateway.answers import HEADERS
+from safe_load.gateway.answers import HEADERS, Pieces
 from safe_load.gateway.records import STATES
-from safe_load.gateway.service import Refusal
+from safe_load.gateway.refusal import Refusal
+from safe_load.gateway.sending import Sending
 from safe_load.gateway.store import PAGE
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
@@ -44,6 +47,8 @@ _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 's
 #: The report's own policy (render/html.py) is narrower still; a browser keeps to both.
 _REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 _MAX_BODY = 16 << 10
+#: Reports that are sent at a time, and that are rendered.
+_MOST_REPORTS, _RENDERED = 16, 2
 #: Pages of rows that are looked through for one page of those that a user may see.
 _MOST_LOOKED = 5
 _NUMBER = re.compile(r"\d{1,15}")
@@ -55,6 +60,8 @@ class Pages:
     def __init__(self, service: Service, forms: Forms) -> None:
         self._service = service
         self._forms = forms
+        # A report may be large, and is held until its client has it.
+        self._reports, self._rendering = Sending(_MOST_REPORTS), asyncio.Semaphore(_RENDERED)
         self._templates = Environment(
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
@@ -131,19 +138,23 @@ class Pages:
         model = self._readable(user, number)
         if model.report is None:
             raise Refusal(404, "", "there is no report of this model")
-        body = await run_in_threadpool(_rendered, self._service.content, model.report)
-        return Response(
-            body,
-            200,
-            {**HEADERS, "Content-Security-Policy": _REPORT_POLICY},
-            "text/html; charset=utf-8",
-        )
+        if self._reports.full():
+            raise Refusal(503, "", "the gateway shows too many reports at present", 10)
+        with ExitStack() as ending:
+            ending.enter_context(self._reports.one())
+            async with self._rendering:
+                body = await run_in_threadpool(_rendered, self._service.content, model.report)
+            headers = {**HEADERS, "Content-Security-Policy": _REPORT_POLICY}
+            return Pieces(body, headers, "text/html; charset=utf-8", ending.pop_all())
 
     async def _change(self, request: Request, user: User | None, parts: list[str]) -> Response:
         """A form of an approver's."""
         if user is None or not may_approve(user):
             raise Refusal(403, "", "only users with the role approve may do this")
-        given = {key: values[0] for key, values in parse_qs(await _body(request)).items()}
+        body = await self._service.bodies.read(request, _MAX_BODY)
+        given = {
+            key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace")).items()
+        }
         if not self._forms.is_own(request, user, given.get("form", "")):
             raise Refusal(
                 403, "", "the form is too old, or does not come from this page: load the page again"
@@ -223,15 +234,6 @@ def _rendered(content: ContentStore, name: str) -> bytes:
         return html.Html().render([decode(content.report(name))])
     except (OSError, msgspec.DecodeError) as error:
         raise Refusal(404, "", "the report of this model cannot be read") from error
-
-
-async def _body(request: Request) -> str:
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _MAX_BODY:
-            raise Refusal(413, "", "the form is too large")
-    return data.decode("utf-8", "replace")
 
 
 def _shown(text: object, longest: int = 300) -> str:

@@ -62,6 +62,8 @@ class Queue:
         self._same: dict[str, asyncio.Lock] = {}
         self._took: deque[float] = deque(maxlen=50)
         self._tasks: list[asyncio.Task[None]] = []
+        #: The folders of models that are being judged.
+        self._judging: set[str] = set()
         #: Models whose end could not be written down.
         self._lost: list[int] = []
         self.stopped = ""
@@ -121,6 +123,7 @@ class Queue:
                 self._woken.clear()
                 if full := self.full():
                     self.stopped = full
+                    await self._make_room()
                     await asyncio.sleep(_LOOK)
                     continue
                 self.stopped = ""
@@ -133,9 +136,18 @@ class Queue:
                     continue
                 await self._one(model)
             except OSError as error:
-                self.stopped = f"the gateway cannot write its records ({visible(str(error), 200)})"
-                _LOG.error("%s", self.stopped)
+                self.stopped = "the gateway cannot write its records"  # which everybody may read
+                _LOG.error("%s: %s", self.stopped, visible(str(error), 200))
                 await asyncio.sleep(_LOOK)
+
+    async def _make_room(self) -> None:
+        """Remove what can be fetched again, for nothing is judged without room: the files of models that wait, and what lies
+        here of a store."""
+        for folder in (self._settings.data / "jobs").glob("*"):
+            if folder.name not in self._judging:
+                await asyncio.to_thread(remove_tree, folder)
+        if (lacking := self._settings.free - free(self._settings.data)) > 0:
+            self._content.spare(lacking)
 
     async def _look_around(self) -> None:
         """What other gateways did: what one that ended was judging, what they queued, what they judged."""
@@ -150,6 +162,7 @@ class Queue:
     async def _one(self, model: Model) -> None:
         began = time.monotonic()
         folder = self._settings.data / "jobs" / str(model.id)
+        self._judging.add(folder.name)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found: list[str] = []
         locks: list[asyncio.Lock] = []
@@ -191,7 +204,9 @@ class Queue:
                 sentence(error) if isinstance(error, SafeLoadError) else str(error), _LONGEST
             )
             self._store.end(model.id, Judged("failed", "unknown", told, again=time.time() + _AGAIN))
+            await asyncio.to_thread(remove_tree, folder)
         finally:
+            self._judging.discard(folder.name)
             with suppress(RecordsError):  # where it fails, the connection that held them is gone
                 for key in held:
                     self._store.drop(key)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from safe_load.core.escape import visible
+from safe_load.gateway.bodies import Bodies
+from safe_load.gateway.lists import Lists
 from safe_load.gateway.queue import Queue
 from safe_load.gateway.records import RecordsError
+from safe_load.gateway.refusal import Refusal
 from safe_load.gateway.resolving import Unresolved, commit_of
+from safe_load.gateway.sending import Sending
 
 if TYPE_CHECKING:
     from safe_load.gateway.content import ContentStore
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
     from safe_load.gateway.workers import Judges
 
 _COMMIT = re.compile("[0-9a-f]{40}")
-#: Names that are asked of the hub at a time, and those that wait for that.
+#: Names that are asked of the hub at a time, and those that wait for that. Where a gateway has users, nobody may have more
+#: places than are free, here and in the queue: whoever comes later finds one.
 _ASKING, _MOST_ASKED = 4, 200
 #: Seconds that the hub's "no" counts, and how many of these are remembered.
 _NO, _MOST_NOES = 60.0, 10_000
@@ -39,18 +44,6 @@ _WAITING = 200
 #: Seconds between two questions about a name while the hub does not answer.
 _DOWN = 30.0
 _DISK = "the gateway's disk"
-
-
-@dataclass(eq=False)
-class Refusal(Exception):
-    """Why nothing is served. status: of HTTP; code: as the hub's X-Error-Code; again: seconds until it is worth
-    asking again, None: for nobody knows how long. commit: that this is about."""
-
-    status: int
-    code: str
-    sentence: str
-    again: int | None = None
-    commit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +79,12 @@ class Service:
         self.content = content
         self.policy = policy
         self.counters = Counters()
+        self.bodies, self.sending = Bodies(), Sending()
         self.queue = Queue(settings, store, content, judges, policy)
+        self._lists = Lists(store, content, self.bring)
         self._asking = asyncio.Semaphore(_ASKING)
         self._asked: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._askers: Counter[str] = Counter()
         self._bringing: dict[str, asyncio.Task[str]] = {}
         self._fetches = asyncio.Semaphore(_FETCHES)
         self._noes: OrderedDict[tuple[str, str], tuple[float, Unresolved]] = OrderedDict()
@@ -115,6 +111,18 @@ class Service:
 
     async def find(self, user: User | None, repo: str, revision: str) -> Found:
         """The cleared model that a name stands for. It is queued where it is not known. Raises Refusal."""
+        found = await self._find(user, repo, revision)
+        if told := await self._lists.why(found.model):
+            name, commit = (
+                f"{found.model.repo} at commit {found.model.commit_id[:12]}",
+                found.model.commit_id,
+            )
+            raise Refusal(
+                403, "GatedRepo", f"safe-load does not serve {name} any more: {told}", None, commit
+            )
+        return found
+
+    async def _find(self, user: User | None, repo: str, revision: str) -> Found:
         self.admit(user, repo)
         deadline = time.monotonic() + self.settings.limits.wait
         if _COMMIT.fullmatch(revision) and (
@@ -125,7 +133,7 @@ class Service:
             if model.state == "cleared":
                 return self._served(model, None)
             raise self._refusal(model)
-        commit, doubt = await self._commit(repo, revision, deadline)
+        commit, doubt = await self._commit(user, repo, revision, deadline)
         model = self.store.model(repo, commit, self.policy)
         if model is None or (
             model.state == "failed" and model.again is not None and model.again <= time.time()
@@ -196,9 +204,11 @@ class Service:
         return Found(model, model.content, model.cleared_as, warning, pending)
 
     def _queued(self, repo: str, commit: str, user: User | None) -> Model:
-        if self.store.waiting() >= self.settings.limits.queue:
+        who = _called(user)
+        own = self.store.waiting(who) if self.settings.users else 0
+        if own >= self.settings.limits.queue - self.store.waiting():
             raise Refusal(429, "", "the gateway's queue is full: try again later", 60)
-        model = self.store.queue(repo, commit, self.policy, user.name if user else "anonymous")
+        model = self.store.queue(repo, commit, self.policy, who)
         self.queue.wake()
         return model
 
@@ -251,7 +261,9 @@ class Service:
 
     # --- names
 
-    async def _commit(self, repo: str, revision: str, deadline: float) -> tuple[str, str | None]:
+    async def _commit(
+        self, user: User | None, repo: str, revision: str, deadline: float
+    ) -> tuple[str, str | None]:
         """The commit of a name, and a warning where the hub did not confirm it now."""
         known = self.store.name(repo, revision)
         fixed = _COMMIT.fullmatch(revision) is not None
@@ -261,7 +273,7 @@ class Service:
             return known[0], None
         no = self._no(repo, revision)
         if no is None:
-            task = self._ask(repo, revision)
+            task = self._ask(_called(user), repo, revision)
             try:
                 await asyncio.wait_for(asyncio.shield(task), max(0.5, deadline - time.monotonic()))
             except TimeoutError:  # those who come next need not wait for it
@@ -295,17 +307,24 @@ class Service:
             return None
         return no
 
-    def _ask(self, repo: str, revision: str) -> asyncio.Task[None]:
+    def _ask(self, who: str, repo: str, revision: str) -> asyncio.Task[None]:
         """One question to the hub for each name at a time."""
         key = (repo, revision)
         if key not in self._asked:
-            if len(self._asked) >= _MOST_ASKED:
+            own = self._askers[who] if self.settings.users else 0
+            if own >= _MOST_ASKED - len(self._asked):
                 raise Refusal(
                     429, "", "the gateway asks the upstream hub for too many names at present", 10
                 )
             task = asyncio.get_running_loop().create_task(self._resolve(repo, revision))
             self._asked[key] = task
-            task.add_done_callback(lambda _: self._asked.pop(key, None))
+            self._askers[who] += 1
+
+            def ended(_: object) -> None:
+                self._asked.pop(key, None)
+                self._askers[who] -= 1
+
+            task.add_done_callback(ended)
         return self._asked[key]
 
     async def _resolve(self, repo: str, revision: str) -> None:
@@ -332,3 +351,8 @@ class Service:
         self._noes.move_to_end((repo, revision))
         while len(self._noes) > _MOST_NOES:
             self._noes.popitem(last=False)
+
+
+def _called(user: User | None) -> str:
+    """Who asks, as the records call them."""
+    return user.name if user else "anonymous"

@@ -141,3 +141,16 @@ def test_the_order_outlives_the_gateway(tmp_path: Path) -> None:
     later = LocalContent(tmp_path, limit=2 * content.kept.bytes // 3)
     later.sweep(set(made), set())
     assert [later.gone(address) for address in made] == [False, False, True]
+
+
+def test_a_full_disk_is_spared_what_the_store_has_and_nothing_else(
+    store: Objects, tmp_path: Path
+) -> None:
+    shared, local = SharedContent(tmp_path / "a", store), LocalContent(tmp_path / "b")
+    for number, content in enumerate((shared, local)):
+        address, file = published(content, tmp_path / f"first{number}", b"{}")
+        published(content, tmp_path / f"second{number}", b'{"other": 1}')
+        content.spare(1 << 40)
+        assert content.here(file) == (content is local)
+        assert not content.gone(address)
+        assert read(content, address, file) == b"{}"

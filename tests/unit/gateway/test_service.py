@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from blake3 import blake3
+from safe_load.advisories import store as advisories
 from safe_load.core.report import Digests, Source, Tool
 from safe_load.export import manifest
 from safe_load.export.publish import REPORT
@@ -26,8 +27,10 @@ from safe_load.gateway.resolving import Unresolved
 from safe_load.gateway.service import Found, Refusal, Service
 from safe_load.gateway.settings import read
 
+from tests.unit.advisories.test_advisories import signed
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from safe_load.gateway.content import ContentStore
@@ -43,7 +46,7 @@ def commit(number: int) -> str:
     return f"{number:040x}"
 
 
-def export(folder: Path, text: bytes, created: str = "now") -> Path:
+def export(folder: Path, text: bytes, created: str = "now", sources: Sequence[str] = ()) -> Path:
     """A folder with a manifest, as a load leaves it."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_bytes(text)
@@ -58,7 +61,8 @@ def export(folder: Path, text: bytes, created: str = "now") -> Path:
         for name, data in (("config.json", text), (REPORT, said))
     ]
     made = manifest.Manifest(
-        tool=Tool("safe-load", "0"), policy="strict", source=Source("x"), sources=[], files=entries, created=created
+        tool=Tool("safe-load", "0"), policy="strict", source=Source("x"),
+        sources=[manifest.SourceEntry(f"{number}.bin", 1, each) for number, each in enumerate(sources)], files=entries, created=created
     )  # fmt: skip
     (folder / manifest.NAME).write_bytes(manifest.encode(made))
     return folder
@@ -74,6 +78,7 @@ class Judges:
         self.opened: list[str] = []
         self.bytes: Callable[[Order], str] = lambda order: order.commit
         self.text, self.created = b"{}", "now"
+        self.sources: list[str] = []
         self.hold = asyncio.Event()
         self.hold.set()
         self._folder = tmp_path / "made"
@@ -86,7 +91,7 @@ class Judges:
         await self.hold.wait()
         if self.outcomes:
             return self.outcomes.pop(0)
-        target = export(self._folder / str(len(self.opened)), self.text, self.created)
+        target = export(self._folder / str(len(self.opened)), self.text, self.created, self.sources)
         return Said(outcome="ok", fetched=True, verdict="clean", target=str(target))
 
     async def close(self) -> None:
@@ -457,3 +462,88 @@ def test_the_same_bytes_are_opened_again_for_those_who_may_not_read_the_first_na
     digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
     user = f'[[users]]\nname = "alice"\ntoken-sha256 = "{digest}"\n'
     run(what, f'{user}[[models]]\nmatch = "acme/**"\nusers = ["alice"]\n')
+
+
+USERS = "".join(
+    f'[[users]]\nname = "{name}"\ntoken-sha256 = "{digit * 64}"\n' for name, digit in (("alice", "1"), ("bob", "2"))
+)  # fmt: skip
+
+
+def test_nobody_fills_the_queue_for_the_users(run: Callable[..., None]) -> None:
+    async def what(gateway: Gateway) -> None:
+        gateway.judges.hold.clear()
+        gateway.hub |= {(f"org/{number}", "main"): commit(number) for number in range(40)}
+        taken = dict.fromkeys(("anonymous", "alice", "bob"), 0)
+        for number in range(40):
+            user = (None, *gateway.settings.users)[number // 14]
+            with pytest.raises(Refusal) as told:
+                await gateway.service.find(user, f"org/{number}", "main")
+            if "queue is full" not in told.value.sentence:
+                taken[user.name if user else "anonymous"] += 1
+        # Two are being judged. Of the eight places, each may have as many as are free.
+        assert taken == {"anonymous": 6, "alice": 2, "bob": 1}
+        gateway.judges.hold.set()
+
+    run(what, f"[limits]\nwait = 0\nqueue = 8\n{USERS}")
+
+
+def test_what_was_fetched_of_a_model_makes_room_on_a_full_disk(run: Callable[..., None]) -> None:
+    async def what(gateway: Gateway) -> None:
+        gateway.hub["org/a", "main"] = commit(1)
+        left = gateway.settings.data / "jobs" / "7" / "hub"
+        left.mkdir(parents=True)
+        gateway.service.queue._settings = replace(gateway.settings, free=1 << 60)
+        gateway.service.queue.wake()
+        await gateway.get("org/a")
+        deadline = time.monotonic() + 5
+        while left.exists():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+    run(what, "[limits]\nwait = 0\n")
+
+
+def test_a_model_that_could_not_be_kept_leaves_nothing_on_the_disk(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def what(gateway: Gateway) -> None:
+        def full(_: Path) -> None:
+            raise OSError("no space left")
+
+        monkeypatch.setattr(gateway.service.content, "publish", full)
+        gateway.hub["org/a", "main"] = commit(1)
+        told = await gateway.get("org/a")
+        assert isinstance(told, Refusal)
+        assert told.status == 503
+        deadline = time.monotonic() + 5
+        while list((gateway.settings.data / "jobs").iterdir()):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+    run(what)
+
+
+def test_a_list_that_is_imported_ends_the_serving_of_what_it_names(
+    run: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFE_LOAD_HOME", str(tmp_path / "home"))
+
+    async def what(gateway: Gateway) -> None:
+        names = ("org/bytes", "evil/model", "org/good")
+        gateway.hub |= {(name, "main"): commit(number) for number, name in enumerate(names)}
+        for number, name in enumerate(names):
+            gateway.judges.sources = ["b" * 64 if number == 0 else "a" * 64]
+            gateway.judges.text = b'{"number": %d}' % number
+            assert isinstance(await gateway.get(name), Found)
+        advisories.add_list(*signed(tmp_path / "bad.json"))
+        for name, reason in (("org/bytes", "steals keys"), ("evil/model", "a copy that lies")):
+            told = await gateway.get(name)
+            assert isinstance(told, Refusal)
+            assert (told.status, told.code) == (403, "GatedRepo")
+            assert reason in told.sentence
+        assert isinstance(await gateway.get("org/good"), Found)
+        assert len(gateway.judges.opened) == 3
+        assert advisories.remove("models:acme")
+        assert isinstance(await gateway.get("org/bytes"), Found)
+
+    run(what)
