@@ -13,6 +13,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
+from safe_load.worker.formats import value_calls
 from safe_load.worker.formats.interface import File
 from safe_load.worker.pickle_vm.describe import describe
 from safe_load.worker.pickle_vm.values import Stub, parts_of
@@ -44,11 +45,18 @@ _FIRST = b"\x80ci(]})\x95\x8c"
 #: CPython opens the file of this name to show the line of a SyntaxError (Python/errors.c, PyErr_ProgramText).
 _NO_FILE = "/dev/null"
 #: What a program that is worth a parse has.
-_MARK = re.compile(r"\b(?:exec|eval|__import__|os|posix|nt|subprocess|pty|runpy)\b[^\n]{0,200}\(")
+_MARK = re.compile(
+    r"\b(?:exec|eval|__import__|os|posix|nt|subprocess|pty|runpy|importlib|__\w+__)\b"
+)
 _RUNS = re.compile(
     r"(?:builtins\.)?(?:exec|eval|__import__)|(?:os|posix|nt)\.(?:system|popen|startfile|(?:posix_)?spawn\w*|exec[lv]\w*)"
     r"|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput|getstatusoutput)|pty\.spawn|runpy\.run_\w+"
+    r"|importlib\.import_module"
 )
+#: The modules of these, of which a program may also take something by a text.
+_POWERFUL = frozenset("os posix nt subprocess pty runpy builtins __builtins__".split())
+#: Attributes by which a value leads to Python's own.
+_LEADS = frozenset("__subclasses__ __globals__ __builtins__".split())
 
 
 def encoded(text: bytes) -> Iterator[re.Match[bytes]]:
@@ -60,6 +68,7 @@ def encoded(text: bytes) -> Iterator[re.Match[bytes]]:
 
 def look(root: object, reading: Reading, unpickle: Unpickle) -> None:
     """Judge the texts and bytes within a value. Raises RefusedError beyond a bound."""
+    called = value_calls.Called(reading)
     sources: list[object] = []  # what a finding of its own calls the code that the file brings
     seen, left = set[int](), MAX_VALUES
     for todo, are_sources in (([root], False), (sources, True)):
@@ -79,6 +88,8 @@ def look(root: object, reading: Reading, unpickle: Unpickle) -> None:
                 if parts:
                     seen.add(id(item))
                     todo.extend(parts)
+                    called.look(item)
+    called.end()
 
 
 def judge(
@@ -109,18 +120,48 @@ def runs(text: str) -> str:
             tree = ast.parse(text.strip(), _NO_FILE)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
+    other = _other_names(tree)
+    return next(filter(None, (_run_by(node, other) for node in ast.walk(tree))), "")
+
+
+def _run_by(node: ast.AST, other: dict[str, str]) -> str:
+    """What one node of a program calls that runs commands or code, or takes to do so; "" for nothing."""
+    if isinstance(node, ast.Attribute) and node.attr in _LEADS:
+        return node.attr
+    if not isinstance(node, ast.Call):
+        return ""
+    name = _dotted(node.func, other)
+    if name == "getattr" and node.args:
+        owner = _dotted(node.args[0], other)
+        return f"getattr of {owner}" if owner in _POWERFUL else ""
+    return name if _RUNS.fullmatch(name) else ""
+
+
+def _other_names(tree: ast.AST) -> dict[str, str]:
+    """The names that a program's imports give to modules and to what it takes of them."""
+    found: dict[str, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _RUNS.fullmatch(name := _dotted(node.func)):
-            return name
-    return ""
+        if isinstance(node, ast.Import):
+            found |= {each.asname: each.name for each in node.names if each.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module in _POWERFUL:
+            for each in node.names:
+                names = _STARRED if each.name == "*" else (each.name,)
+                found |= {each.asname or name: f"{node.module}.{name}" for name in names}
+    return found
 
 
-def _dotted(node: ast.expr) -> str:
+#: What `from os import *` and the like give a program.
+_STARRED = ("system", "popen", "execv", "spawnv", "run", "call", "Popen", "check_output", "spawn")
+
+
+def _dotted(node: ast.expr, other: dict[str, str]) -> str:
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([other.get(node.id, node.id), *reversed(parts)])
 
 
 def _pickled(value: str | bytes | bytearray | Span) -> Iterator[Span]:

@@ -114,6 +114,12 @@ PROGRAMS = [
     "def f():\n    import subprocess\n    subprocess.Popen(['id'])\n",
     "  eval(data)  ",
     "import pty\npty.spawn('/bin/sh')",
+    "from os import system as s\ns('id')",
+    "from os import *\nsystem('id')",
+    "import os as o\no.popen('id')",
+    "import os\ngetattr(os, 'sys' + 'tem')('id')",
+    "().__class__.__base__.__subclasses__()[100].__init__.__globals__['system']('id')",
+    "import importlib\nimportlib.import_module('o' + 's').system('id')",
 ]
 
 
@@ -122,6 +128,52 @@ def test_a_text_that_is_a_program_and_runs_commands_is_told(text: str) -> None:
     for data in (pickle.dumps({"note": text}), save({"w": torch.ones(2)}, {"note": text})):
         # `__import__(...).popen` has no name that can be read: the import is told.
         assert [ident for ident, _ in read(data).carried] == ["SL506"]
+
+
+class Node:
+    """As OmegaConf keeps a value."""
+
+    def __init__(self, value: object) -> None:
+        self._val = value
+
+
+class Table(dict[str, object]):
+    """A dictionary's subclass, as many libraries keep a configuration in."""
+
+
+class Made:
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.reduced = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+CONFIGURATIONS: dict[str, object] = {
+    "a dictionary": {"_target_": "os.system"},
+    "a node of OmegaConf": {"_target_": Node("os.system")},
+    "an object of a dictionary's subclass": Table(_target_="os.system"),
+    "a call of dict": Made(dict, [("_target_", "os.system")]),
+    "a call of OrderedDict": Made(OrderedDict, [("_target_", "os.system")]),
+    "attributes": _holder(_target_="os.system"),
+    "a class of jsonargparse": {"class_path": "os.system", "init_args": {}},
+    "a component of torchtune": {"_component_": "os.system"},
+    "a maker of Lightning": {"_instantiator": "os.system"},
+    "a target with params": {"target": "os.system", "params": {}},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_what_a_configuration_among_values_makes_a_library_call_is_told(name: str) -> None:
+    value = {"state_dict": {}, "hyper_parameters": {"model": CONFIGURATIONS[name]}}
+    for data in (pickle.dumps(value), saved(value)):
+        assert [e["name"] for e in read(data).callables].count("os.system") == 1
+
+
+def test_the_maker_that_lightning_writes_is_ordinary_and_any_other_one_is_called() -> None:
+    for name, ordinary in {"lightning.pytorch.cli.instantiate_module": True, "evil.make": False}.items():  # fmt: skip
+        found = read(pickle.dumps({"hyper_parameters": {"_instantiator": name}})).callables
+        assert [entry["called"] for entry in found] == ([] if ordinary else [True])
 
 
 HONEST: dict[str, object] = {
