@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 #: Operators that read or write files, run Python, make datasets of graphs in a text, or talk to other machines.
 _REACHES = re.compile(
-    r"ReadFile|WriteFile|(?:Eager)?PyFunc(?:Stateless)?|MatchingFiles|DatasetFromGraph|(?:Load|Save|Snapshot)Dataset\w*"
+    r"(?:Experimental)?(?:(?:CSV|LMDB|Sql|MatchingFiles|DataService)Dataset\w*|DatasetToTFRecord)|ImmutableConst"
+    r"|ReadFile|WriteFile|(?:Eager)?PyFunc(?:Stateless)?|MatchingFiles|DatasetFromGraph|(?:Load|Save|Snapshot)Dataset\w*"
     r"|SqlDataset|(?:TFRecord|TextLine|FixedLengthRecord)Dataset\w*|\w*Reader(?:V2)?|Debug(?:Identity|Nan|Numeric)\w*"
     r"|Create(?:SummaryFile|SummaryDb)Writer|WriteGraphSummary|FileSystemSetConfiguration|Rpc(?:Client|Server|Call)"
     r"|LoadAndRemapMatrix|GenerateVocabRemapping"
@@ -149,6 +150,11 @@ class MetaGraph(Format):
         return Content(self.name, "opened", why, loads=False, lacks=lacks)
 
 
+def reaches(operator: str) -> bool:
+    """Whether an operator of that name reaches out of a graph."""
+    return _REACHES.fullmatch(operator) is not None
+
+
 def _has_nodes(file: File, begin: int, end: int) -> bool:
     """Whether a message is a GraphDef with nodes, of which the first has a name and an operator."""
     fields = _fields(file, begin, end, {1, 2, 3, 4, 5})
@@ -167,7 +173,7 @@ def _tell(file: File, schema: Schema, reading: Reading) -> None:
     """Tell which operators reach out of a graph, and which files it names. Raises RefusedError."""
     graph = _Graph(file)
     graph.message(0, file.size, schema)
-    found = [each for each in graph.operators if _REACHES.fullmatch(each)]
+    found = list(filter(reaches, graph.operators))
     if graph.prints and _PRINT in graph.operators:
         found.append(f"{_PRINT} to a file")
     for operator in found[:MAX_SHOWN]:
