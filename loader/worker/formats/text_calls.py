@@ -13,7 +13,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from safe_load.worker import key_links
-from safe_load.worker.formats import config_calls, keras, nested, pickles, template_text
+from safe_load.worker.formats import (
+    config_calls,
+    config_programs,
+    keras,
+    nested,
+    pickles,
+    proto_texts,
+    template_text,
+    yaml_values,
+)
 from safe_load.worker.formats.interface import File
 from safe_load.worker.refusal import RefusedError
 from safe_load.worker.spans import MemorySource, Span
@@ -39,12 +48,11 @@ _YAML_CALL = re.compile(
     rb"(?:![\w-]{0,40}!|!<tag:yaml\.org,2002:|!)python/(?:object/(?:apply|new)|module|name):([\w.]*)"
 )
 _YAML_OBJECT = re.compile(rb"(?:!!|!<tag:yaml\.org,2002:)python/object:([\w.]{1,200})")
+_TAG_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _YAML_DIRECTIVE = re.compile(rb"^%TAG[ \t]+(\S{1,40})[ \t]+(\S{1,200})", re.MULTILINE)
 _YAML_OWN = b"tag:yaml.org,2002:"
 #: hydra/_internal/instantiate: the dotted name behind this key is imported and called.
-_TARGET = re.compile(
-    rb"""_target_["']?\s*[:=](?:\s|#[^\n]*\n)*(["']?)([^\s,"'}\]#][^\s,"'}\]]{0,199})"""
-)
+_TARGET = re.compile(rb"""_target_["']?\s*[:=](?:\s|#[^\n]*\n)*""")
 #: Names of files that hold texts which programs render: a manual that quotes an attack is none.
 _RENDERED = (
     ".json",
@@ -64,7 +72,8 @@ _LOADER = re.compile(
     rb"^[ \t]{1,20}loader_module:[ \t]{1,9}[\"']?(?!mlflow\.)([\w.]{1,200})", re.MULTILINE
 )
 #: hyperpyyaml/core.py, load_hyperpyyaml: SpeechBrain's tags, which name what is called.
-_HYPERPYYAML = re.compile(rb"!(?:apply|new|name|module):([\w.]{1,200})")
+_HYPERPYYAML = re.compile(rb"!(?:apply|applyref|new|name|module):([\w.]{1,200})")
+_HYPERPYYAML_TAGS = (b"!apply:", b"!applyref:", b"!new:", b"!name:", b"!module:")
 #: What one of these patterns begins with, for texts that are too long to be searched.
 MARKS = re.compile(
     config_calls.MARKS
@@ -72,6 +81,8 @@ MARKS = re.compile(
 )
 
 
+#: A layer as Model.to_yaml wrote it, to TensorFlow 2.5.
+_KERAS_YAML = re.compile(rb"""\bclass_name:\s{1,20}["']?(\w{1,80})""")
 #: What Model.to_json writes, unless the model's class is its author's.
 _KERAS_MODELS = ("Sequential", "Functional", "Model")
 
@@ -93,9 +104,12 @@ def look(text: bytes, reading: Reading, name: str = "") -> None:
         if _ALIASED.search(text):
             reading.carries("SL506", "gives the key _target_, by which Hydra calls, another name")
         _targets(text, reading)
-    _name(config_calls.look(text, reading), "_target_", reading)
+    _name(config_calls.look(text, reading, name), "_target_", reading)
     if b"!" in text:
-        _name((m[1] for m in _HYPERPYYAML.finditer(text)), "_target_", reading)
+        _name((m[1] for m in _HYPERPYYAML.finditer(_unescaped(text))), "_target_", reading)
+    proto_texts.look(text, reading)
+    for sentence in config_programs.find(text, name):
+        reading.carries("SL506", sentence)
     if b"://" in text or b"_" in text:
         for key in key_links.find(text[: 8 << 20].decode("utf-8", "replace")):
             reading.carries("SL706", f"{key.what}: {key.link}")
@@ -136,6 +150,10 @@ def _look_in_json(text: bytes, reading: Reading) -> None:
         _name(_classes(text), "__class__", reading)
     if b'"class_name"' in text and b'"config"' in text:
         _keras(text, reading)
+    if b"keras_version" in text:
+        for found in _KERAS_YAML.finditer(text):
+            if sentence := keras.told_of(found[1].decode()):
+                reading.carries("SL506", sentence)
 
 
 def _keras(text: bytes, reading: Reading) -> None:
@@ -144,8 +162,9 @@ def _keras(text: bytes, reading: Reading) -> None:
         root = json.loads(text)
     except (ValueError, RecursionError):
         return
-    if isinstance(root, dict) and isinstance(root.get("class_name"), str) and "config" in root:
-        is_keras = "keras_version" in root or root["class_name"] in _KERAS_MODELS
+    alone = isinstance(root, dict) and isinstance(root.get("class_name"), str) and "config" in root
+    if alone or b'"keras_version"' in text:
+        is_keras = b'"keras_version"' in text or root["class_name"] in _KERAS_MODELS
         for sentence in keras.carried(text, is_keras=is_keras):
             reading.carries("SL506", sentence)
 
@@ -153,8 +172,12 @@ def _keras(text: bytes, reading: Reading) -> None:
 def _look_in_yaml(text: bytes, reading: Reading) -> None:
     if b"!" not in text or (b"python" not in text and b"%" not in text):
         return
-    plain = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes((int(m[1], 16),)), text)
+    plain = _unescaped(text)
     for handle, prefix in _YAML_DIRECTIVE.findall(plain):
+        if any(tag.startswith(prefix) or prefix.startswith(tag) for tag in _HYPERPYYAML_TAGS):
+            if prefix != b"!":
+                reading.carries("SL506", "gives SpeechBrain's tags, which call, another name")
+            continue
         own = prefix.startswith(_YAML_OWN) or _YAML_OWN.startswith(prefix)
         if own and (handle, prefix) != (b"!!", _YAML_OWN):
             reading.carries("SL506", "gives YAML's own tags, some of which call, another name")
@@ -168,19 +191,21 @@ def _look_in_yaml(text: bytes, reading: Reading) -> None:
     _name((m[1] for m in _YAML_OBJECT.finditer(plain)), "py/object", reading)
 
 
+def _unescaped(text: bytes) -> bytes:
+    """The text with the escapes of YAML's tags undone."""
+    return _TAG_ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), text)
+
+
 def _targets(text: bytes, reading: Reading) -> None:
-    """Targets of Hydra, also those behind an alias of YAML."""
+    """Targets of Hydra, also those behind an anchor or an alias of YAML."""
     names = []
-    for quote, value in _TARGET.findall(text):
-        if value.startswith(b"*"):
-            anchor = re.escape(value[1:])
-            names += re.findall(rb"&" + anchor + rb"""[ \\t]+["']?([\w.]{1,200})""", text)
-        elif (quote == b'"' and b"\\" in value) or value.startswith((b"$", b"!", b"|", b">")):
-            reading.carries(
-                "SL506", f"has a _target_ {value[:80]!a}, which only its reader can spell"
-            )
-        else:
-            names.append(value)
+    for found in _TARGET.finditer(text):
+        word, plain = yaml_values.behind(text, found.end())
+        if word.startswith(b"$") or not plain:
+            said = text[found.end() : found.end() + 80].partition(b"\n")[0]
+            reading.carries("SL506", f"has a _target_ {said!a}, which only its reader can spell")
+        if word and not word.startswith(b"$"):
+            names.append(word)
     _name(iter(names), "_target_", reading)
 
 

@@ -165,6 +165,52 @@ CALLED = {
     "hydra-method.yaml": "_target_: hydra.utils.get_method\npath: os.system\n",
     "hydra-remote.yaml": "_target_: transformers.AutoModel.from_pretrained\ntrust_remote_code: True\n",
     "lines.jsonl": '{"a": 1}\n{"py\\u002freduce": []}\n',
+    "hydra-anchor.yaml": "_target_: &a os.system\n",
+    "hydra-anchor-and-tag.yaml": "a: &a !!str os.system\nb:\n  _target_: *a\n",
+    "hydra-anchor-of-a-block.yaml": "a: &a\n  os.system\nb:\n  _target_: *a\n",
+    "hydra-alias-of-nothing.yaml": "a: &a\n  - os.system\nb:\n  _target_: *b\n",
+    "hydra-alias-after-tab.yaml": "a: &a\tos.system\nb: {_target_: *a}\n",
+    "hydra-evaluates.yaml": "_target_: sympy.sympify\na: x\n",
+    "hydra-unpickles.yaml": "_target_: pandas.io.pickle.read_pickle\nfilepath_or_buffer: x\n",
+    "lightning-block.yaml": "model:\n  class_path: >-\n    subprocess.Popen\n",
+    "lightning-anchor.yaml": "model:\n  class_path: &a subprocess.Popen\n",
+    "lightning-tag.yaml": "model:\n  class_path: !!str 'subprocess.Popen'\n",
+    "lightning-alias.yaml": "a: &a subprocess.Popen\nmodel:\n  class_path: *a\n",
+    "torchtune.yaml": "model:\n  _component_: os.system\n  command: id\n",
+    "pyannote.yaml": "preprocessors:\n  audio:\n    name: subprocess.Popen\n    params:\n      args: id\n",
+    "pyannote-flow.yaml": "preprocessors: {audio: {params: {args: id}, name: subprocess.Popen}}\n",
+    "pyannote-alias.yaml": "a: &a subprocess.Popen\npreprocessors:\n  audio:\n    name: *a\n",
+    "haystack.yaml": "components:\n  x:\n    type: subprocess.Popen\n    init_parameters:\n      args: id\n",
+    "rasa.json": json.dumps(
+        {"nodes": {"a": {"uses": "subprocess.Popen", "config": {"args": "id"}}}}
+    ),
+    "mmengine.json": json.dumps({"model": {"type": "os.system", "command": "id"}}),
+    "speechbrain-reference.yaml": "x: !applyref:os.system\n  - id\n",
+    "speechbrain-escape.yaml": 'x: !apply:%6fs.system ["id"]\n',
+    "speechbrain-handle.yaml": "%TAG !e! !app\n---\nx: !e!ly:os.system [id]\n",
+    "monai.json": json.dumps({"imports": ["$import os"], "run": ["$os.system('id')"]}),
+    "monai-import.json": json.dumps({"x": "$__import__('os').system('id')"}),
+    "monai.yaml": "imports:\n- $import os\nx: \"$os.system('id')\"\n",
+    "monai-single.yaml": "x: '$os.system(''id'')'\n",
+    "ultralytics-block.yaml": "train: images\nnames:\n  0: a\ndownload: |\n  print(1)\n",
+    "ultralytics-shell.yaml": "train: images\nnames:\n  0: a\ndownload: bash x.sh\n",
+    "yolo-activation.yaml": "nc: 80\nactivation: __import__('os').system('id')\nbackbone:\n  - [-1, 1, Conv, [64]]\n",
+    "yolo-layer.yaml": "nc: 80\nbackbone:\n  - [-1, 1, \"exec('x')\", [64]]\n",
+    ".git/config": "[core]\n\tbare = false\n\tfsmonitor = id\n",
+    "saved_model.pbtxt": 'meta_graphs {\n  graph_def {\n    node {\n      name: "w"\n      op: "WriteFile"\n    }\n  }\n}\n',
+    "graph-in-parts.pbtxt": 'node {\n  op: "Write" # a\n  \'Fi\' "le"\n}\n',
+    "graph-escaped.pbtxt": 'node: <\n  op: "Wri\\164eFile"\n>\n',
+    "graph-asset.pbtxt": 'meta_graphs {\n  asset_file_def {\n    filename: "../../x"\n  }\n}\n',
+    "model.onnxtxt": 'graph {\n  initializer {\n    external_data {\n      key: "location"\n      value: "../../etc/passwd"\n    }\n  }\n}\n',
+    "deploy.prototxt": 'layer {\n  type: "Python"\n  python_param {\n    module: "evil"\n    layer: "Evil"\n  }\n}\n',
+    "config.pbtxt": 'model_operations { op_library_filename: [ "/tmp/x.so" ] }\n',
+    "keras.yaml": "class_name: Sequential\nconfig:\n  layers:\n  - class_name: Lambda\n    config: {}\nkeras_version: 2.4.0\n",
+    "keras-within.json": json.dumps(
+        {
+            "a": {"model": {"class_name": "Sequential", "config": {"layers": [LAYER]}}},
+            "keras_version": "2",
+        }
+    ),
     "java.yaml": "!!javax.script.ScriptEngineManager [x]\n",
     "ruby.yaml": "--- !ruby/object:Gem::Installer\ni: x\n",
     "page.html": "<html>" + "x" * 5000 + "</html>\n_target_: os.system\n",
@@ -181,7 +227,52 @@ HONEST = {
     "ldm.yaml": "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params:\n    timesteps: 1000\n",
     "logging.ini": "[handlers]\nkeys=h\n[handler_h]\nclass=StreamHandler\nargs=(sys.stdout,)\n",
     "logging.json": json.dumps({"handlers": {"h": {"()": "rich.logging.RichHandler"}}}),
+    "train.py": "def clear():\n    shutil.rmtree('out')\nwith torch.no_grad():\n    model.eval()\n",
+    "README.md": "```python\ndef prepare(name: os.PathLike, config: dict):\n    pass\nif ready():\n    os.makedirs('out')\n```\n",
+    "notebook.ipynb": json.dumps(
+        {
+            "cells": [
+                {
+                    "source": [
+                        "def f(name: os.PathLike, args: list):\n",
+                        "if g():\n",
+                        "    os.remove(x)\n",
+                    ]
+                }
+            ]
+        }
+    ),
     "lightning.yaml": "model:\n  class_path: project.Model\n  init_args:\n    lr: 0.1\n",
+    "hydra-anchor.yaml": "a: &a torch.optim.Adam\nb:\n  _target_: *a\n",
+    "pyannote.yaml": (
+        "pipeline:\n  name: pyannote.audio.pipelines.SpeakerDiarization\n  params:\n    embedding: pyannote/embedding\n"
+    ),
+    "speechbrain-handle.yaml": "%TAG !e! !example\n---\nx: !e!y [a]\n",
+    "monai.json": json.dumps(
+        {
+            "imports": ["$import glob", "$import os"],
+            "a": "$os.path.join(@root, 'x')",
+            "b": "$torch.device('cpu')",
+            "network_def": {"_target_": "UNet", "spatial_dims": 3},
+            "c": "$sorted(glob.glob(@root + '/*.nii'))",
+        }
+    ),
+    "saved_model.pbtxt": 'meta_graphs {\n  graph_def {\n    node {\n      name: "ReadFile"\n      op: "MatMul"\n    }\n  }\n}\n',
+    "deploy.prototxt": 'name: "Net"\nlayer {\n  name: "conv1"\n  type: "Convolution"\n  bottom: "data"\n}\n',
+    "keras.yaml": "class_name: Sequential\nconfig:\n  layers:\n  - class_name: Dense\n    config: {}\nkeras_version: 2.4.0\n",
+    "prices.json": json.dumps({"price": "$5 (eval)", "name": "os.path"}),
+    "ultralytics.yaml": "train: images\nnames:\n  0: a\ndownload: https://example.com/coco8.zip\n",
+    "roboflow.yaml": "train: ../train/images\nnc: 1\nnames: ['a']\nroboflow:\n  workspace: x\n",
+    "yolo.yaml": (
+        "nc: 80 # classes (of COCO)\nactivation: nn.SiLU(inplace=True)\nbackbone:\n"
+        "  # [from, repeats, module, args]\n  - [-1, 1, Conv, [64, 3, 2]] # 0-P1/2\n"
+        "head:\n  - [-1, 1, nn.Upsample, [None, 2, 'nearest']]\n  - [[15, 18, 21], 1, Detect, [nc]] # Detect(P3, P4)\n"
+    ),
+    ".git/config": (
+        '[core]\n\trepositoryformatversion = 0\n\tbare = false\n[remote "origin"]\n\turl = https://hub.example/a/b\n'
+        '\tfetch = +refs/heads/*:refs/remotes/origin/*\n[filter "lfs"]\n\tclean = git-lfs clean -- %f\n'
+        "\tsmudge = git-lfs smudge -- %f\n\tprocess = git-lfs filter-process\n\trequired = true\n"
+    ),
     "train.yaml": "trust_remote_code: true\nbase_model: a/b\n",
     "hydra.yaml": "_target_: transformers.AutoModel.from_pretrained\npretrained_model_name_or_path: gpt2\n",
 }
