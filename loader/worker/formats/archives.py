@@ -50,6 +50,8 @@ _METHODS: dict[int, Callable[[Reading], codecs.Decoder]] = {
 }
 #: Names the handler (TorchServe's model_archiver/manifest_components/manifest.py).
 _HANDLER = "MAR-INF/MANIFEST.json"
+#: Lists the modules that a package of torch takes from where it is loaded (torch/package/package_exporter.py).
+_PACKAGE = "/.data/extern_modules"
 #: The first member of torch's files of before 2016.
 _OLD_TORCH = frozenset({"storages", "tensors", "pickle", "sys_info"})
 
@@ -89,6 +91,11 @@ class Zip(Format):
             content = pt2.read(parts, reading)
         else:
             content = members_of(parts, reading, self.name)
+            if any(f"/{name}".endswith(_PACKAGE) for name in names):
+                reading.carries(
+                    "SL506",
+                    "is a package of torch.package, whose modules run when an object of it is loaded",
+                )
             if _HANDLER in names and any(name.endswith(".py") for name in names):
                 reading.carries(
                     "SL506",
@@ -194,6 +201,7 @@ def _npz(parts: list[File], reading: Reading) -> Content:
 def _skops(parts: list[File], reading: Reading) -> Content:
     """Its members are judged as any; its arrays bear the names that the object has for them."""
     schema = next(part for part in parts if part.name == skops.SCHEMA)
+    skops.judge(schema, reading)
     return members_of(parts, reading, "skops", skops.paths(schema))
 
 

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from safe_load.worker.formats import archives, zip_archive
-from safe_load.worker.formats.interface import Content
+from safe_load import profiles
+from safe_load.worker.formats import archives, registry, zip_archive
+from safe_load.worker.formats.interface import Content, File, Reading
+from safe_load.worker.pickle_vm.callables import Allowlist
 from safe_load.worker.refusal import RefusedError
+from safe_load.worker.spans import MemorySource, Span
 from safetensors.torch import save
 
 from tests.unit.worker.checkpoints import saved
@@ -294,6 +297,47 @@ def test_arrays_of_skops_bear_the_names_that_the_object_has_for_them() -> None:
     assert isinstance(content, Content)
     assert content.plan is not None
     assert {entry.name for entry in content.plan.entries} == {"steps.0.1.coef_", "classes_"}
+
+
+def said(text: str) -> dict[str, Any]:
+    return node("JsonNode", content=json.dumps(text))
+
+
+def held(module: str, function: str) -> dict[str, Any]:
+    return node("FunctionNode", content={"module_path": module, "function": function})
+
+
+TEMPLATE = "import os\nos.system('id')\ndef _parse_args(self): pass\n"
+PAIR = node("TupleNode", content=[said("_parse_arg_template"), said(TEMPLATE)])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        node("DictNode", content={"_parse_arg_template": said(TEMPLATE)}),
+        node("DictNode", content={"restore_design_info": node("JsonNode", content="true")}),
+        node("TupleNode", content=[PAIR]),
+        node("DictNode", content={"func": held("sympy", "sympify")}),
+        node("DictNode", content={"steps": node("ListNode", content=[held("x.y", "f")])}),
+    ],
+)
+def test_what_an_object_of_skops_runs_or_may_call_is_told(content: dict[str, Any]) -> None:
+    _, reading = judged(skops(node("ObjectNode", content=content)))
+    assert [entry["use"] for entry in reading.callables if entry["opcode"] == "__loader__"]
+
+
+def test_functions_that_honest_objects_hold_are_ordinary_in_skops_too() -> None:
+    content = node("DictNode", content={"func": held("numpy", "log1p"), "_parse": said("x")})
+    data = skops(node("ObjectNode", content=content))
+    reading = Reading(Allowlist(profiles.ordinary_callables()), 1 << 30, registry.judge)
+    registry.judge(File("model.skops", Span(MemorySource(data), 0, len(data))), reading)
+    assert [entry for entry in reading.callables if entry["opcode"] == "__loader__"] == []
+
+
+def test_a_package_of_torch_is_a_program() -> None:
+    members = {"p/.data/extern_modules": b"torch\n", "p/code.py": b"x = 1\n"}
+    _, reading = judged(zipped(**members))
+    assert any("torch.package" in sentence for _, sentence in reading.carried)
 
 
 @pytest.mark.parametrize("kind", ["stable-baselines3", "NeMo", "tar.gz", "tar.xz", "two models"])
