@@ -225,6 +225,13 @@ def _refuse(result: dict[str, Any], refusal: RefusedError, output: int | None) -
         os.ftruncate(output, 0)
 
 
+#: Of R, Torch 7, MATLAB, engines of TensorRT, pickles, and what is packed without a magic.
+_OWN_READERS = (
+    ".rds", ".rda", ".rdata", ".t7", ".mat", ".engine", ".plan", ".trt", ".pkl", ".pickle", ".p", ".joblib", ".dill",
+    ".pt", ".pth", ".ckpt", ".br", ".sz", ".lzo", "init_net.pb", "predict_net.pb", ".so", ".dll", ".dylib", ".exe", ".whl",
+)  # fmt: skip
+
+
 def _settle_claims(results: list[dict[str, Any]]) -> None:
     """A file of bytes that mean nothing by themselves is data where another one of its folder, of a
     format that was judged, says that its numbers lie there."""
@@ -233,10 +240,13 @@ def _settle_claims(results: list[dict[str, Any]]) -> None:
         folder = result["name"].rpartition("/")[0]
         for claim in result["claims"]:
             other = by_name.get(f"{folder}/{claim}".removeprefix("/"))
-            if other is not None and other["format"] == "unknown" and not other["callables"]:
-                other |= {"format": "raw", "state": "data", "status": "unsupported"}
-                other["why"] = f"raw numbers of {result['name']}"
-                other["reason"] = f"{other['name']}: the file holds the {other['why']}"
+            if other is None or other["format"] != "unknown" or other["callables"]:
+                continue
+            if claim.lower().endswith(_OWN_READERS):
+                continue  # whatever a neighbour says, its own program opens a file of such a name
+            other |= {"format": "raw", "state": "data", "status": "unsupported"}
+            other["why"] = f"raw numbers of {result['name']}"
+            other["reason"] = f"{other['name']}: the file holds the {other['why']}"
 
 
 def _row(entry: Entry) -> dict[str, Any]:

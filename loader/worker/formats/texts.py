@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import TYPE_CHECKING
 
 from safe_load.worker.formats import booster_files, boosters, nested, protobuf, text_calls
@@ -10,6 +11,8 @@ from safe_load.worker.formats.interface import Content, Format
 from safe_load.worker.refusal import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from safe_load.worker.formats.interface import File, Reading
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -79,6 +82,7 @@ class Text(Format):
                 why = "trees of numbers" if found[1] else "a model without trees"
                 return booster_files.content(found[1], found[0], why, reading)
             if start.startswith((b"{", b"[")):
+                reading.claims += list(_numbers_beside(text))[: 1000 - len(reading.claims)]
                 notebook = b'"cells"' in text and b'"nbformat"' in text
                 return Content(
                     "notebook" if notebook else "json", "data", _WHY_JSON[notebook], loads=False
@@ -96,6 +100,22 @@ class Text(Format):
                 )
             return Content("program", "opened", "source code, which was not run", loads=False)
         return Content("text", "data", "text, which no loader runs", loads=False)
+
+
+def _numbers_beside(text: bytes) -> Iterator[str]:
+    """The files of numbers that a list of MLC's (tvm's NDArrayCache) or of TensorFlow.js names, of its own folder."""
+    for key, pattern in _LISTS.items():
+        if key in text:
+            for found in pattern.finditer(text):
+                yield from (name.decode() for name in _BESIDE.findall(found[1]))
+
+
+#: What only such a list has, and where it names files: ndarray-cache.json, tensor-cache.json; model.json.
+_LISTS = {
+    b'"raw-shard"': re.compile(rb'"dataPath"\s*:\s*("[^"\\\r\n]{1,200}")'),
+    b'"weightsManifest"': re.compile(rb'"paths"\s*:\s*\[([^\]\\]{1,100000})\]'),
+}
+_BESIDE = re.compile(rb'"([\w-][\w.-]{0,199})"')
 
 
 def _search(file: File) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from safe_load.worker.formats.interface import Content, Format
@@ -46,6 +47,11 @@ _PROGRAMS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xca\xfe\xba\xbe", "class", "a Java or macOS program"),
     (b"\0asm", "wasm", "a WebAssembly program"),
     (b"dex\n", "dex", "an Android program"),
+)
+#: R's saveRDS and save, in their three encodings: objects of which R may evaluate some when they are used
+#: (CVE-2024-27322).
+_R = re.compile(
+    rb"(?:RD[AXB][23]\n)?(?:A\n[23]\n\d{5,7}\n\d{5,7}\n|X\n\0\0\0[\2\3]|B\n[\2\3]\0\0\0)"
 )
 _ARCHIVES = frozenset(("rar", "cpio", "ar", "cab", "rpm", "lzip"))
 _GIT = ((b"PACK\0\0\0", 20), (b"\xfftOc", 20), (b"DIRC", 20), (b"RIDX", 20), (b"CGPH", 20), (b"MIDX", 20))  # fmt: skip
@@ -126,11 +132,11 @@ class Unopened(Format):
 
     def recognise(self, file: File) -> bool:
         """By its magic."""
-        return _named(file, _MAGIC) is not None
+        return _named(file, _MAGIC) is not None or _R.match(file.head) is not None
 
     def read(self, file: File, reading: Reading) -> Content:  # noqa: ARG002 - a format's entry
         """Not judged."""
-        word, called = _named(file, _MAGIC) or ("unknown", "of an unknown format")
+        word, called = _named(file, _MAGIC) or ("rds", "a file of R's objects, which may hold code")
         why = f"it is {called}, which is not opened here"
         if word in _ARCHIVES:
             why += ": unpack it yourself, and scan what it holds"
