@@ -33,6 +33,14 @@ _REPLACING = re.compile(
 )
 #: Escapes that spell an underscore, or any other character, otherwise.
 _ESCAPE = re.compile(r"\\[xuUN0-7]")
+#: Names that a template gives to texts which it puts together of three parts and more, and what is looked up by a name
+#: or by such a text.
+_MADE = re.compile(r"[-+]?\s*set\s+(\w+)\s*=(.*)", re.DOTALL)
+_PARTS = re.compile(r"~[^~]*~|''\s*\+[^+]*\+|\+[^+']*''\s*\+|\+[^+']*\+\s*''", re.DOTALL)
+_OWNER = r"(?<=[\w)\]'])(?<!\bin)(?<!\bor)(?<!\bif)(?<!\band)(?<!\bnot)(?<!\belse)\s*"
+_LOOKED_UP = re.compile(_OWNER + r"\[\s*(\w+)\s*\]")
+#: The same with the text in its place, or of a text itself; texts are empty by then.
+_LOOKS_UP = re.compile(_OWNER + r"\[[^\[\]~]*~[^\[\]~]*~|''\s*\[\s*[A-Za-z_]\w*\s*\]")
 #: Behind a text: single characters or parts of it are taken.
 _TAKEN_APART = re.compile(
     r"\s*(?:\)\s*)?(?:\[|\|\s*(?:list|first|last|batch|slice|reverse|map|join)\b)"
@@ -47,7 +55,19 @@ def reaches(template: bytes) -> bool:
         text = template.decode("utf-8")
     except UnicodeDecodeError:
         return True
-    return any(_is_reaching(body) for body in _BODIES.findall(text))
+    bodies = _BODIES.findall(text)
+    return any(map(_is_reaching, bodies)) or _looks_up(
+        [_LITERAL.sub("''", each) for each in bodies]
+    )
+
+
+def _looks_up(bodies: list[str]) -> bool:
+    """Whether something is looked up by a text that the template puts together. bodies: without their texts."""
+    found = filter(None, map(_MADE.match, bodies))
+    made = {each[1] for each in found if _PARTS.search(each[2])}
+    return any(
+        _LOOKS_UP.search(body) or not made.isdisjoint(_LOOKED_UP.findall(body)) for body in bodies
+    )
 
 
 def leaves_text(text: bytes) -> bool:

@@ -22,6 +22,7 @@ HONEST = [
         "{%- for tool in tools %}{{- tool | tojson }}{%- if tool_call.arguments is defined %}"
         "{{- tool_call['function']['arguments'] }}{% endif %}{% endfor %}"
     ),
+    "{% set i = i + 1 %}{% set text = 'a' ~ b %}{{ messages[i] }}{{ messages[loop.index0 - 1]['content'] ~ text }}{{ x[key] }}",
     "{{ raise_exception('roles must alternate user/assistant') }} it's not code: __class__",
     "{# __class__ #}",
 ]
@@ -42,6 +43,10 @@ HOSTILE = [
     "{% set u = 'a_b' | batch(2) %}",
     "{{ '}}' }}{{ ['_', '_', 'class'] | join }}",
     "{{ '}}' ~ '_' }}",
+    "{% set u = '-'|replace('-', '_') %}{{ ''[u ~ u ~ 'class' ~ u ~ u] }}",
+    "{% set s = 'a_b' %}{% set u = s[1] %}{% set n = u ~ u ~ 'class' ~ u ~ u %}{% set x = '' %}{{ x[n] }}",
+    "{% set u = bos_token[2] %}{%- set n = u*2 + 'class' + u*2 -%}{{ messages[n] }}",
+    "{% for u in 'x_x' %}{{ ''[n] }}{% endfor %}",
 ]
 
 
