@@ -87,6 +87,8 @@ def find_code(config: dict[str, Any], where: str) -> list[ConfigRequest]:
     rules = steering()
     keys = {key for key, rule in rules["keys"].items() if rule["kind"] == "code"}
     keys |= {*rules["attention"]["keys"], *rules["experts"]["keys"]}
+    if where.rpartition("/")[2] == rules["plugins"]["file"]:
+        keys |= {*rules["plugins"]["keys"]}
     found: list[ConfigRequest] = []
     for path, key, value, parent in _walk(config):
         if key in keys and len(found) < MAX_ASKS:
@@ -247,6 +249,23 @@ def _class(item: _Item) -> Iterator[ConfigRequest]:
         yield from item.ask(steering()["classes"], "code")
 
 
+def _trusting(item: _Item) -> Iterator[ConfigRequest]:
+    if isinstance(item.value, dict) and item.value.get("trust_remote_code"):
+        yield from item.ask(steering()["trusting"], "code")
+
+
+def _plugins(item: _Item) -> Iterator[ConfigRequest]:
+    rule, value = steering()["plugins"], item.value
+    names = value if isinstance(value, list) else [value]
+    yield from item.each([name for name in names if name not in rule["known"]], rule, "code")
+
+
+def _activation(item: _Item) -> Iterator[ConfigRequest]:
+    rule = steering()["activations"]
+    if isinstance(item.value, str) and not re.fullmatch(rule["pattern"], item.value, re.ASCII):
+        yield from item.ask(rule, "code")
+
+
 def _quantisers(item: _Item) -> Iterator[ConfigRequest]:
     for rule, kind, name in _quantiser(item.value):
         yield from item.each([name], rule, kind)
@@ -292,6 +311,15 @@ _RULES: tuple[_Rule, ...] = (
     (lambda item: item.named("experts"), _kernels_of("experts")),
     (lambda item: item.named("dtypes"), _dtype),
     (lambda item: item.named("classes"), _class),
+    (lambda item: item.named("activations"), _activation),
+    (lambda item: item.named("trusting"), _trusting),
+    (
+        lambda item: (
+            item.named("plugins")
+            and item.location.partition(": ")[0].endswith(steering()["plugins"]["file"])
+        ),
+        _plugins,
+    ),
     (lambda item: item.named("modules"), _module),
     (lambda item: item.named("quantisers"), _quantisers),
     (

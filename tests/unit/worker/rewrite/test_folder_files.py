@@ -236,6 +236,8 @@ def test_a_tokenizer_without_a_form_that_is_exported_is_to_be_converted(tmp_path
         ({"auto_mapping": {"base_model_class": "A", "parent_library": "evil"}}, "medium"),
         ({"auto_mapping": {"parent_library": ["transformers"]}}, "medium"),
         ({"auto_map": {"AutoModel": "evil.Model"}}, "medium"),
+        ({"tokenizer_kwargs": {"trust_remote_code": True}}, "medium"),
+        ({"tokenizer_kwargs": {"use_fast": False}}, None),
         ({"megatron_core": "megatron.core", "tokenizer_name_or_path": "x/y"}, None),
         ({"auto_mapping": {"parent_library": "transformers.models.llama.modeling_llama"}}, None),
         ({"auto_mapping": None, "megatron_core": None}, None),
@@ -258,6 +260,7 @@ def test_an_adapter_names_no_module_to_import(
         ({"a": [{"b": {"attn_implementation": "org/kernel"}}]}, ["kernel"]),
         ({"attn_implementation": "sdpa", "dtype": "int4", "x_name_or_path": "x/y"}, []),
         ([{"auto_map": "x"}], []),
+        ({"decoder": {"session_options": {"custom_ops_library": "/tmp/x.so"}}}, ["code"]),
     ],
     ids=str,
 )
@@ -271,6 +274,18 @@ def test_a_configuration_that_nothing_writes_anew_is_asked_what_it_runs(
     stock = inventory.take(str(tmp_path))
     files = [File(each.path, str(each.place), each.size) for each in selection.to_read(stock)]
     assert [each.kind for each in requests_of_others(files)] == kinds
+
+
+@pytest.mark.parametrize(("plugins", "asked"), [(["evil"], 1), (["pai-easycv"], 0), (None, 0)])
+def test_packages_that_modelscope_installs_are_asked_for(
+    tmp_path: Path, plugins: Any, asked: int
+) -> None:
+    (tmp_path / "configuration.json").write_text(
+        json.dumps({"framework": "pytorch", "allow_remote": True, "plugins": plugins})
+    )
+    (tmp_path / "other.json").write_text(json.dumps({"plugins": ["x"]}))
+    files = [File(each.name, str(each), each.stat().st_size) for each in tmp_path.iterdir()]
+    assert len(requests_of_others(files)) == asked
 
 
 def test_the_parts_of_a_pipeline_that_nobody_knows_are_looked_at_too(tmp_path: Path) -> None:
