@@ -107,6 +107,7 @@ These formats may carry code, or their layout is not public and simple. A scan s
 | format | why | what helps |
 |---|---|---|
 | Caffe2 (`init_net.pb`, `predict_net.pb`) | operators of a net read files and run Python; the project ended in 2018 | convert the net to ONNX |
+| R (`.rds`, `.RData`) | objects of which R evaluates some when they are used (CVE-2024-27322) | write the numbers as a table, or as safetensors |
 | dlib (`.dat`) | no magic and no lengths: only the program that wrote it knows its types | convert it with that program |
 | Torch 7 (`.t7`) | holds Lua functions | `torchfile` in a room of its own: `safe-load run` |
 | TensorRT engines, compiled programs, llamafile | native code | the model that they were built of; a llamafile holds a GGUF |
