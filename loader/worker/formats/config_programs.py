@@ -32,6 +32,12 @@ _LAYER = re.compile(rb"[\w.]{1,100}|[\w.]{1,100}\([\w.=, ]{0,100}\)")
 _REACHES = re.compile(
     rb"__\w|\b(?:exec|eval|getattr|open|compile|import)\s{0,9}\(|\b(?:os|subprocess|builtins)\."
 )
+#: metadata.yaml beside what ultralytics exports (nn/autobackend.py, to 8.3).
+_EXPORTED = re.compile(
+    rb"^(?:names|imgsz|kpt_shape)[ \t]{0,9}:[ \t]{0,9}([^\r\n]{3,4000})", re.MULTILINE
+)
+#: Operators of MXNet's graphs that call what is no operator (src/operator/custom).
+_NATIVE = re.compile(rb""""op"\s{0,9}:\s{0,9}"(_Native|_NDArray|Custom|_CustomFunction)\"""")
 #: git-config(1): what git runs by itself, whichever of its commands is called. What git-lfs writes is no program of
 #: the folder's.
 _GIT = re.compile(
@@ -52,6 +58,13 @@ def find(text: bytes, name: str) -> Iterator[str]:
         yield f"holds a program, {begun!a}, which ultralytics runs where the data are not there"
     if b"backbone" in text and _LAYERS.search(text):
         yield from _layers(text)
+    if b"names" in text and b"stride" in text:
+        for found in _EXPORTED.finditer(text):
+            if call := nested.runs(found[1].decode("utf-8", "replace").strip().strip("\"'")):
+                yield f"holds a text that calls {call}, which ultralytics evaluates as names or sizes"
+    if b"mxnet_version" in text or b"arg_nodes" in text:
+        for found in _NATIVE.finditer(text):
+            yield f"runs the operator {found[1].decode()}, which follows an address or runs Python"
     if f"/{name}".endswith("/.git/config"):
         for found in _GIT.finditer(text):
             said = found[0].strip()[:100].decode("utf-8", "replace")

@@ -30,6 +30,7 @@ _MODULE = re.compile(r"mlflow(?:\.[A-Za-z_]\w*)+")
 _PATHS = frozenset(
     ("code", "data", "model_data", "pickled_model", "python_model", "path", "model_path", "model_code_path")
 )  # fmt: skip
+_COMPONENTS = ("model", "tokenizer", "feature_extractor", "image_processor", "processor")
 #: Of pip, in requirements.txt: options that take packages from elsewhere.
 _ELSEWHERE = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "-e", "--editable")  # fmt: skip
 _FURTHER_FILE = ("-r", "--requirement", "-c", "--constraint")
@@ -73,6 +74,7 @@ class MlflowModel(Format):
         for flavor in flavors.values() if isinstance(flavors, dict) else ():
             if isinstance(flavor, dict):
                 _code(flavor, reading)
+                _elsewhere(flavor, reading)
         for path, value in _paths(root):
             if _leaves(value):
                 reading.carries(
@@ -101,6 +103,18 @@ def _code(table: dict[str, Node], reading: Reading) -> None:
         reading.carries(
             "SL506", f"makes MLflow run the program {str(script)[:100]!a} that it brings"
         )
+
+
+def _elsewhere(flavor: dict[str, Node], reading: Reading) -> None:
+    """A model whose weights are not beside it is loaded from the hub, up to 3.4 with the code of its repository
+    (mlflow/transformers/model_io.py)."""
+    for name in _COMPONENTS:
+        repository = flavor.get(f"source_{name}_name")
+        if isinstance(repository, str) and repository and "model_binary" not in flavor:
+            reading.carries(
+                "SL503",
+                f"has MLflow load {repository[:200]!a} from the hub, and its code where transformers has no such class",
+            )
 
 
 def _paths(root: Node) -> Iterator[tuple[str, str]]:

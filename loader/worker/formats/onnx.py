@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from safe_load.worker.formats import onnx_tensors
+from safe_load.worker.formats import nested, onnx_tensors, pickles
 from safe_load.worker.formats.cursor import Cursor
 from safe_load.worker.formats.interface import Content, Format
 from safe_load.worker.formats.protobuf import Schema, Walk, leaves
@@ -58,6 +58,8 @@ _KNOWN = frozenset(
 _AFTER_TYPE = b"\x22\x25\x28\x2a\x32\x38\x3a\x42\x4a\x51\x52\x58\x5a\x62\x6a\x70"
 MAX_TENSORS = places.MAX_TENSORS
 MAX_NAMES = 1000
+#: Bytes of an entry of metadata that are looked at.
+MAX_METADATA = 1 << 20
 
 
 #: Names of the element types whose constants are weights whatever their shape: numbers with a point.
@@ -78,6 +80,7 @@ class _Model(Walk):
         self.domains: dict[str, None] = {}
         self.functions: dict[str, None] = {}
         self.defined: set[str] = set()
+        self.metadata: list[str] = []
 
     def met(self, schema: Schema, number: int, start: int, length: int) -> None:
         if schema is _GRAPH and number in (5, 15):
@@ -106,6 +109,8 @@ class _Model(Walk):
                 self.functions[text] = None
         elif schema is _TENSOR and number == 13:
             self._other(start, length)
+        elif schema is _ONNX and number == 14 and len(self.metadata) < MAX_NAMES:
+            self.metadata.append(onnx_tensors.pair(self.file, start, length, MAX_METADATA)[1])
 
     def _other(self, start: int, length: int) -> None:
         """Note the file that a tensor's entry names, whichever tensor that is."""
@@ -214,7 +219,8 @@ class OnnxTensor(Format):
 
 
 def _tell(model: _Model, reading: Reading) -> None:
-    """Say what the model names besides numbers."""
+    """Say what the model names besides numbers. Of its metadata, programs evaluate some (ultralytics to 8.3, yolov5)."""
+    nested.look(model.metadata, reading, pickles.second_look)
     for location in model.outside:
         if onnx_tensors.leaves_folder(location):
             reading.carries("SL505", f"names {location[:200]!a} as the file of its tensors")

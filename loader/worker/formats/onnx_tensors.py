@@ -130,8 +130,8 @@ class Fields:
     segmented: bool = False
 
 
-def pair(file: File, start: int, length: int) -> tuple[str, str]:
-    """A StringStringEntryProto: key and value, each of at most 4096 bytes."""
+def pair(file: File, start: int, length: int, longest: int = 4096) -> tuple[str, str]:
+    """A StringStringEntryProto: key and value, each of at most `longest` bytes."""
     cursor = Cursor(file, start, start + length)
     found = {1: "", 2: ""}
     while not cursor.done:
@@ -139,7 +139,7 @@ def pair(file: File, start: int, length: int) -> tuple[str, str]:
         size = cursor.varint()
         at = cursor.position
         cursor.skip(size)
-        found[key >> 3] = file.read(at, min(size, 4096)).decode("utf-8", "replace")
+        found[key >> 3] = file.read(at, min(size, longest)).decode("utf-8", "replace")
     return found[1], found[2]
 
 

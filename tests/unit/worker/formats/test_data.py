@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safe_load.worker import extract
 from safe_load.worker.formats import registry
 from safe_load.worker.formats.interface import Content, File, Reading
 from safe_load.worker.pickle_vm.callables import Allowlist
@@ -189,6 +190,56 @@ def test_a_model_that_names_a_file_outside_is_told() -> None:
     assert [ident for ident, _ in reading.carried] == ["SL505"]
     _, reading = judged(onnx(location="model.onnx_data"))
     assert (reading.carried, reading.claims) == ([], ["model.onnx_data"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"A\n3\n262401\n197888\n5\nUTF-8\n",
+        b"RDA3\nA\n3\n262401\n197888\n",
+        b"RDX2\nX\n\0\0\0\2",
+        b"X\n\0\0\0\3",
+    ],
+)
+def test_objects_of_r_are_not_judged_also_as_text(data: bytes) -> None:
+    content, _ = judged(data + b"1\n" * 100)
+    assert isinstance(content, Content)
+    assert (content.format, content.state) == ("rds", "not_judged")
+    assert isinstance(judged(b"A\n3\nB\n")[0], Content)
+
+
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ({"records": [{"dataPath": "shard_0.bin", "format": "raw-shard"}]}, ["shard_0.bin"]),
+        ({"weightsManifest": [{"paths": ["a.bin", "b.bin"]}]}, ["a.bin", "b.bin"]),
+        ({"weightsManifest": [{"paths": ["../a.bin", "b/c.bin", ".x"]}]}, []),
+        ({"records": [{"dataPath": "shard_0.bin"}]}, []),
+    ],
+)
+def test_a_list_names_its_files_of_numbers(listed: dict[str, Any], names: list[str]) -> None:
+    assert judged(json.dumps(listed).encode(), "list.json")[1].claims == names
+
+
+@pytest.mark.parametrize(("name", "state"), [("w.bin", "data"), ("w.rds", "not_judged"), ("x.PKL", "not_judged")])  # fmt: skip
+def test_no_neighbour_says_that_a_file_with_a_program_of_its_own_is_numbers(
+    name: str, state: str
+) -> None:
+    blank: dict[str, Any] = {
+        "format": "unknown",
+        "callables": [],
+        "claims": [],
+        "state": "not_judged",
+    }
+    results = [blank | {"name": "m/a.onnx", "format": "onnx", "claims": [name]}, blank | {"name": f"m/{name}"}]  # fmt: skip
+    extract._settle_claims(results)
+    assert results[1]["state"] == state
+
+
+def test_metadata_of_onnx_that_is_a_program_is_told() -> None:
+    for text, count in (("__import__('os').system('id')", 1), ("{0: 'person'}", 0)):
+        entry = field(1, b"names") + field(2, text.encode())
+        assert len(judged(onnx(field(14, entry)))[1].carried) == count
 
 
 def test_a_gguf_template_that_reaches_for_more_than_text_is_told() -> None:

@@ -150,6 +150,13 @@ def test_what_an_environment_installs_from_elsewhere_is_told(entry: str) -> None
         assert carried(HONEST, **BESIDE | {"conda.yaml": conda}) == {"SL503"}
 
 
+def test_a_model_that_is_loaded_from_the_hub_is_told() -> None:
+    flavor = b"  transformers:\n    pipeline_model_type: Evil\n    source_model_name: evil/x\n"
+    for beside, told in ((b"", {"SL503"}), (b"    model_binary: model\n", set())):
+        text = HONEST.replace(b"  sklearn:\n", flavor + beside + b"  sklearn:\n")
+        assert carried(text) == told
+
+
 def test_channels_of_conda_that_are_addresses_are_told() -> None:
     conda = CONDA.replace(b"- conda-forge", b"- https://host.example/channel")
     assert carried(HONEST, **{"conda.yaml": conda}) == {"SL503"}

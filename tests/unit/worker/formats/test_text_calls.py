@@ -197,6 +197,10 @@ CALLED = {
     "yolo-activation.yaml": "nc: 80\nactivation: __import__('os').system('id')\nbackbone:\n  - [-1, 1, Conv, [64]]\n",
     "yolo-layer.yaml": "nc: 80\nbackbone:\n  - [-1, 1, \"exec('x')\", [64]]\n",
     ".git/config": "[core]\n\tbare = false\n\tfsmonitor = id\n",
+    "metadata.yaml": "stride: 32\nnames: __import__('os').system('id')\n",
+    "model-symbol.json": json.dumps(
+        {"nodes": [{"op": "_Native", "name": "x", "attrs": {"info": "0x41"}}], "arg_nodes": [0]}
+    ),
     "saved_model.pbtxt": 'meta_graphs {\n  graph_def {\n    node {\n      name: "w"\n      op: "WriteFile"\n    }\n  }\n}\n',
     "graph-in-parts.pbtxt": 'node {\n  op: "Write" # a\n  \'Fi\' "le"\n}\n',
     "graph-escaped.pbtxt": 'node: <\n  op: "Wri\\164eFile"\n>\n',
@@ -260,6 +264,10 @@ HONEST = {
     "saved_model.pbtxt": 'meta_graphs {\n  graph_def {\n    node {\n      name: "ReadFile"\n      op: "MatMul"\n    }\n  }\n}\n',
     "deploy.prototxt": 'name: "Net"\nlayer {\n  name: "conv1"\n  type: "Convolution"\n  bottom: "data"\n}\n',
     "keras.yaml": "class_name: Sequential\nconfig:\n  layers:\n  - class_name: Dense\n    config: {}\nkeras_version: 2.4.0\n",
+    "metadata.yaml": "stride: 32\nimgsz:\n- 640\nnames:\n  0: person\n  1: os.system('id')\n",
+    "model-symbol.json": json.dumps(
+        {"nodes": [{"op": "Convolution", "name": "x"}], "arg_nodes": [0]}
+    ),
     "prices.json": json.dumps({"price": "$5 (eval)", "name": "os.path"}),
     "ultralytics.yaml": "train: images\nnames:\n  0: a\ndownload: https://example.com/coco8.zip\n",
     "roboflow.yaml": "train: ../train/images\nnc: 1\nnames: ['a']\nroboflow:\n  workspace: x\n",
