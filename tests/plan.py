@@ -15,6 +15,7 @@ import random
 import tomllib
 import zlib
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,17 +114,19 @@ def is_long(item: pytest.Item) -> bool:
 
 def _is_anyones(item: pytest.Item) -> bool:
     name = getattr(item, "originalname", item.name)
-    if name in DATA["anyone"]["but"] or not item.path.is_relative_to(_HERE):
-        return False
-    path = Path("tests") / item.path.relative_to(_HERE)
-    return any(path.is_relative_to(each) for each in DATA["anyone"]["paths"])
+    return name not in DATA["anyone"]["but"] and _lies_in(item.path, "anyone")
+
+
+@cache
+def _lies_in(path: Path, part: str) -> bool:
+    """Whether a file of tests is among the `paths` of that part of the data."""
+    return any(path.is_relative_to(_HERE.parent / each) for each in DATA[part]["paths"])
 
 
 def _is_measured(item: pytest.Item) -> bool:
     """Whether CI measures which lines it runs; `make coverage` measures all."""
-    if getattr(item, "originalname", item.name) in DATA["coverage"]["but"]:
-        return False
-    return any(item.path.is_relative_to(_HERE.parent / each) for each in DATA["coverage"]["paths"])
+    name = getattr(item, "originalname", item.name)
+    return name not in DATA["coverage"]["but"] and _lies_in(item.path, "coverage")
 
 
 class Times:
