@@ -132,8 +132,12 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+#: As root a share of them; CI runs the tests as an ordinary user too, who kills each.
+CHOSEN = plan.chosen("moments", WAYS) if os.getuid() == 0 else list(WAYS)
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", CHOSEN)
 def test_nothing_is_left_after_the_next_command_when_controllers_are_killed_at_any_moment(
     name: str, place: Place
 ) -> None:
