@@ -156,7 +156,8 @@ class Making:
         data = None if node.storage is None else self._stored.bytes_of(node.storage)
         dtype = self._made[node.dtype]
         made = values_numpy.array(dtype, node.shape, node.fortran, data, self._at(node.objects))
-        return values_numpy.in_native_order(made) if node.native else made
+        made = values_numpy.in_native_order(made) if node.native else made
+        return values_numpy.of_class(made, node.kind, node.fortran, self._at(node.masked))
 
     def _name(self, dotted: str) -> Any:
         found = values_python.named(dotted)

@@ -62,6 +62,41 @@ def in_native_order(made: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return made.astype(made.dtype.newbyteorder("="), order="K")
 
 
+def of_class(made: np.ndarray[Any, Any], kind: str, fortran: bool, masked: Any) -> Any:
+    """The array as the class that the file says. masked: the bytes of the mask, and what stands for a masked element. Raises
+    ValueError, TypeError."""
+    match kind:
+        case "matrix":
+            return made.view(np.matrix)
+        case "recarray":
+            return made.view(np.recarray)
+        case "chararray":
+            return made.view(np.char.chararray)
+        case "masked":
+            return _masked(made, fortran, *masked)
+    return made
+
+
+#: What may stand for a masked element. numpy asks others how they are arrays.
+_FILLINGS = (int, float, complex, str, bytes, np.generic, type(None))
+
+
+def _masked(made: np.ndarray[Any, Any], fortran: bool, mask: Any, filling: Any) -> Any:
+    dtype = np.ma.make_mask_descr(made.dtype)
+    data = mask.encode("latin-1") if isinstance(mask, str) else bytes(mask)
+    if len(data) != made.size * dtype.itemsize:
+        raise ValueError("its mask does not fit its shape")
+    if isinstance(filling, np.ndarray):
+        filling = filling[()]
+    if not isinstance(filling, _FILLINGS):
+        raise TypeError("nothing that stands for an element")
+    flat = np.frombuffer(bytearray(data), dtype=dtype)
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    array = np.ma.MaskedArray(made, mask=flat.reshape(made.shape, order=order))
+    array.fill_value = filling
+    return array
+
+
 _TYPES = (
     *("bool_", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64", "longdouble", "complex64", "complex128", "str_", "bytes_"),
@@ -78,6 +113,11 @@ def named(dotted: str) -> Found | None:
 
 
 def _dtype(called: Called) -> Any:
+    made = _plain_dtype(called)
+    return np.dtype((np.record, made)) if called.args[1:] == ("record",) else made
+
+
+def _plain_dtype(called: Called) -> Any:
     letters = called.args[0]
     if letters in (np.record, np.void):
         letters = "V0"

@@ -114,6 +114,8 @@ class Array(msgspec.Struct, frozen=True, array_like=True, tag="array", forbid_un
     storage: _MAYBE
     objects: _MAYBE
     native: bool
+    kind: Literal["", "matrix", "recarray", "chararray", "masked"] = ""
+    masked: _MAYBE = None
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True, tag="call", forbid_unknown_fields=True):
@@ -186,8 +188,8 @@ def _held(node: Node) -> list[int]:
             maybe = (attributes,)
         case Made(_, call, attributes):
             maybe = (call, attributes)
-        case Array(dtype=dtype, objects=objects):
-            maybe = (dtype, objects)
+        case Array(dtype=dtype, objects=objects, masked=masked):
+            maybe = (dtype, objects, masked)
         case Call(_, args, keywords, states, items, pairs):
             maybe = (args, keywords, states, items, pairs)
         case Fill(opened, content):

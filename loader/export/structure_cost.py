@@ -62,8 +62,9 @@ class _Cost:
             case nodes.Fill(_, content):
                 self._copied += self._length(content)
                 whole = self._whole[content]
-            case nodes.Array(_, _, _, storage, objects, _):
+            case nodes.Array(storage=storage, objects=objects, masked=masked):
                 self._bytes += 0 if storage is None else self._sizes[storage]
+                self._bytes += self._mask(masked)
                 self._copied += self._length(objects)
             case nodes.Blob(_, storage):
                 self._bytes += self._sizes[storage]
@@ -105,6 +106,14 @@ class _Cost:
     def _keys(self, keys: list[int]) -> None:
         self._hashed += sum(self._steps[at] for at in keys)
         self._deepest = max(self._deepest, max((self._depths[at] for at in keys), default=0))
+
+    def _mask(self, at: int | None) -> int:
+        """Bytes of a mask, which each array that has it copies."""
+        node = None if at is None else self._nodes[at]
+        held = self._nodes[node.items[0]] if isinstance(node, nodes.Items) and node.items else None
+        if isinstance(held, nodes.Blob):
+            return self._sizes[held.storage]
+        return len(held.data) if isinstance(held, nodes.Bytes) else 0
 
     def _length(self, at: int | None) -> int:
         node = None if at is None else self._nodes[at]

@@ -32,6 +32,8 @@ _ARRAYS = frozenset(
         *("numpy.core.memmap.memmap", "numpy._core.memmap.memmap"),
     }
 )
+#: Those of which an object is more than its numbers: it computes otherwise, or has attributes for its fields.
+_SUBCLASSES = ("matrix", "recarray", "chararray")
 _MASKED = frozenset({"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"})
 
 
@@ -42,7 +44,10 @@ def _blank(call: Call) -> object:
             call.world.ledger.called(cls.name, call.opcode, call.offset, ())
         return Stub(call.func.name, call.args)
     call.world.ledger.excuse(cls.name)
-    return Tensor(None, None, 0, (0,), (1,), kind="numpy")
+    made = Tensor(None, None, 0, (0,), (1,), kind="numpy")
+    last = cls.name.rpartition(".")[2]
+    made.subclass = last if last in _SUBCLASSES else ""
+    return made
 
 
 def _of_dill(call: Call) -> object:
@@ -64,7 +69,9 @@ def _masked(call: Call) -> object:
     for kind, names in ((expect(cls, Global), _MASKED), (expect(base, Global), _ARRAYS)):
         need(kind.name in names)
         call.world.ledger.excuse(kind.name)
-    return Tensor(None, None, 0, (0,), (1,), kind="numpy")
+    made = Tensor(None, None, 0, (0,), (1,), kind="numpy")
+    made.subclass = "masked"
+    return made
 
 
 def _dtype(call: Call) -> object:
@@ -75,7 +82,9 @@ def _dtype(call: Call) -> object:
     # numpy.dtype asks a class for its attribute `dtype`.
     if isinstance(letters, Global) and letters.name in _STRUCTURED:
         call.world.ledger.excuse(letters.name)
-        return NumpyDtype("V0", closed=copied not in (True, 1))
+        made = NumpyDtype("V0", closed=copied not in (True, 1))
+        made.record = letters.name != "numpy.void"
+        return made
     raise UnexpectedArgument
 
 
@@ -229,7 +238,8 @@ def set_state(target: object, state: object) -> bool:
             len(parts) == 7
         ):  # MaskedArray.__setstate__: the mask, and what stands for a masked element
             need(as_span(parts[5]) is not None or isinstance(parts[5], str))
-            need(held.is_data(parts[6]))
+            need(held.is_data(parts[6]) and target.subclass == "masked")
+            target.masked = parts[5], parts[6]
             parts = parts[:5]
         need(len(parts) in {4, 5})
         fill(target, *parts[-4:], native=True)

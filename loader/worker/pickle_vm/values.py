@@ -133,7 +133,8 @@ class Tensor:
     it requires gradients; parameter: whether it is a torch.nn.Parameter. made: the call that makes it,
     where a view does not say all; array: of numpy: its NumpyDtype (or a Stub), sizes, whether the first
     dimension runs fastest, its bytes or list of objects, and whether loading turns them to this machine's
-    byte order; state: what BUILD gave it. derived: made of what the file keeps in another form, so that
+    byte order; subclass, masked: of numpy: which class it is where it is more than an array, and of a masked one the mask's bytes
+    and what stands for a masked element; state: what BUILD gave it. derived: made of what the file keeps in another form, so that
     loading gives no such tensor.
     """
 
@@ -146,6 +147,7 @@ class Tensor:
         "grad",
         "kind",
         "made",
+        "masked",
         "note",
         "offset",
         "parameter",
@@ -157,6 +159,7 @@ class Tensor:
         "state",
         "storage",
         "stride",
+        "subclass",
     )
 
     def __init__(
@@ -190,6 +193,8 @@ class Tensor:
         self.made: tuple[str, tuple[object, ...]] | None = None
         self.array: tuple[object, tuple[int, ...], bool, Span | list[object], bool] | None = None
         self.state: list[object] = []
+        self.subclass = ""
+        self.masked: tuple[object, object] | None = None
 
 
 class Inexpressible:

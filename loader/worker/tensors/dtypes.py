@@ -135,18 +135,18 @@ class NumpyDtype:
 
     objects: whether elements, or parts of them, are objects, which numpy pickles; itemsize: bytes of an
     element; closed: nothing may change it any more, for something was made with it, or it was never
-    one of its own; state: what BUILD gave it.
+    one of its own; state: what BUILD gave it; record: whether an element has its fields as attributes.
     """
 
     __slots__ = (
         *("closed", "fields", "itemsize", "letters", "objects", "order"),
-        *("state", "structured"),
+        *("record", "state", "structured"),
     )
 
     def __init__(self, letters: str, *, closed: bool = True) -> None:
         self.letters = letters.lstrip("<>=|")
         self.order = letters[0] if letters[:1] in {"<", ">"} else "="
-        self.structured = False
+        self.structured = self.record = False
         self.state: tuple[object, ...] | None = None
         self.closed = closed
         #: Of a structure: name -> type of the part, and its offset in bytes.

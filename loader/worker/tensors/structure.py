@@ -12,12 +12,14 @@ Numbers in it are indices of earlier nodes (null: there is none) but where a wor
     ["storage", storage, element type]
     ["tensor", storage, element type, offset, shape, stride, flips, kind, attributes]
     ["made", kind, call, attributes]             a tensor that is made by a call of torch
-    ["array", element type, shape, fastest first, storage, objects, native order]
+    ["array", element type, shape, fastest first, storage, objects, native order, class, masked]
     ["call", dotted, arguments, keywords, states, items, pairs]: any other object
     ["open", kind, dotted]                       what holds itself, empty at first
     ["fill", the open one, what it becomes]
     ["other", what it is]                        what cannot be told
 
+class: "" for an array, or "matrix", "recarray", "chararray", "masked"; masked: the bytes of the mask, and what stands for
+what it masks.
 storage: its place in `storages`, whose bytes are written one after the other; offset, shape and
 stride count elements; kind of a tensor: "", "grad", "parameter" or both.
 """
@@ -220,7 +222,7 @@ class _Nodes:
             return [self._made(value.made), value.state or None]
         if isinstance(value, NumpyDtype):
             letters = value.letters if value.state is not None else value.order + value.letters
-            args = (letters.lstrip("=") or value.letters,)
+            args = (letters.lstrip("=") or value.letters, *(("record",) if value.record else ()))
             self._kept.append(args)
             states: list[object] | None = None if value.state is None else [value.state]
             self._kept.append(states)
@@ -230,7 +232,7 @@ class _Nodes:
     def _parts_of_tensor(self, value: Tensor) -> list[object]:
         if value.array is not None:
             dtype, _, _, held, _ = value.array
-            return [dtype, held if isinstance(held, list) else None]
+            return [dtype, held if isinstance(held, list) else None, value.masked]
         state = value.state or None
         return [state] if value.made is None else [self._made(value.made), state]
 
@@ -270,7 +272,8 @@ class _Nodes:
             if isinstance(held, Span):
                 place = id(held.source), held.offset, held.length
                 storage = self._storage(place, _bytes_of(held), "cpu")
-            return ["array", at[0], list(shape), fortran, storage, at[1], native]
+            told = value.subclass, at[2]
+            return ["array", at[0], list(shape), fortran, storage, at[1], native, *told]
         if value.made is not None:
             return ["made", _kind(value), *at]
         number = None if value.storage is None else self._storage_of(value.storage)

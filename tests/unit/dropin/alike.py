@@ -16,13 +16,7 @@ def assert_alike(expected: Any, got: Any) -> None:
     if isinstance(expected, torch.Tensor):
         _tensors(expected, got)
     elif isinstance(expected, np.ndarray):
-        assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
-        assert got.flags.f_contiguous == expected.flags.f_contiguous
-        if expected.dtype.hasobject or _is_padded(expected.dtype):
-            assert repr(expected.tolist()) == repr(got.tolist())
-        else:
-            assert got.tobytes() == expected.tobytes()
-            assert got.flags.writeable
+        _arrays(expected, got)
     elif isinstance(expected, np.generic):
         assert got.dtype == expected.dtype
         if _is_padded(expected.dtype):
@@ -52,6 +46,21 @@ def assert_alike(expected: Any, got: Any) -> None:
         assert_alike(vars(expected), vars(got))
     else:
         assert got == expected
+
+
+def _arrays(expected: Any, got: Any) -> None:
+    assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+    assert got.flags.f_contiguous == expected.flags.f_contiguous
+    assert got.dtype.type is expected.dtype.type
+    if isinstance(expected, np.ma.MaskedArray):
+        assert_alike(np.asarray(expected.mask), np.asarray(got.mask))
+        assert_alike(np.asarray(expected.fill_value), np.asarray(got.fill_value))
+        expected, got = expected.data, got.data
+    if expected.dtype.hasobject or _is_padded(expected.dtype):
+        assert repr(expected.tolist()) == repr(got.tolist())
+    else:
+        assert got.tobytes() == expected.tobytes()
+        assert got.flags.writeable
 
 
 def _is_padded(dtype: np.dtype[Any]) -> bool:

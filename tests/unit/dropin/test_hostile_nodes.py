@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import warnings
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -192,3 +193,54 @@ def test_a_configuration_that_calls_functions_when_it_is_read_is_not_made() -> N
         assert values_python.calls_resolver({"a": [cycle, ({"b": text},)]})
     for text in ("${model.width}", "a: b", "x: ${a.b}", "${a[0]}"):
         assert not values_python.calls_resolver({"a": [cycle, ({"b": text},)]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "mask"),
+    [
+        ("masked", [4], None),
+        ("masked", [4], b"\0" * 3),
+        ("masked", [4], b"\0" * 400),
+        ("chararray", [4], b""),
+    ],
+)
+def test_an_array_of_another_class_is_made_only_where_everything_fits(
+    tmp_path: Path, kind: str, shape: list[int], mask: bytes | None
+) -> None:
+    nodes: list[Any] = [
+        *(["value", "u1"], ["list", "tuple", [0], None]),
+        ["call", "numpy.dtype", 1, None, None, None, None],
+        *(["bytes", "bytes", b64encode(mask or b"").decode()], ["value", None]),
+        ["list", "tuple", [3, 4], None],
+        ["array", 2, shape, False, 0, None, False, kind, None if mask is None else 5],
+    ]
+    with pytest.raises(NotLoadable):
+        _made(tmp_path, nodes, b"\1" * 4)
+
+
+def test_what_stands_for_a_masked_element_is_never_asked_what_it_is(tmp_path: Path) -> None:
+    start = len(_interface(0))
+    nodes = [
+        *_interface(ctypes.addressof(ctypes.create_string_buffer(b"x" * 64))),
+        *(["value", "u1"], ["list", "tuple", [start], None]),
+        ["call", "numpy.dtype", start + 1, None, None, None, None],
+        ["list", "list", [start - 1], None],
+        ["call", "some.Class", None, None, start + 3, None, None],
+        ["bytes", "bytes", b64encode(bytes(4)).decode()],
+        ["list", "tuple", [start + 5, start + 4], None],
+        ["array", start + 2, [4], False, 0, None, False, "masked", start + 6],
+    ]
+    with pytest.raises(NotLoadable, match="stands for an element"):
+        _made(tmp_path, nodes, b"\1" * 4)
+
+
+def test_one_mask_of_many_arrays_is_counted_for_each() -> None:
+    nodes: list[Any] = [
+        *(["value", "S0"], ["list", "tuple", [0], None]),
+        ["call", "numpy.dtype", 1, None, None, None, None],
+        *(["blob", "bytes", 0], ["value", None], ["list", "tuple", [3, 4], None]),
+        *[["array", 2, [1 << 20], False, None, None, False, "masked", 5]] * 100,
+    ]
+    told = {"storages": [[1 << 20, "cpu"]], "nodes": nodes}
+    with pytest.raises(SandboxError, match="same bytes in too many"):
+        structure_cost.encode(msgspec.convert(told, structure.Structure))
