@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safe_load.worker.formats import nested, pickles
 from safe_load.worker.formats.cursor import Cursor
 from safe_load.worker.refusal import RefusedError, bomb
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 10_000_000
 MAX_DEPTH = 32
+#: Bytes of a text of a model's metadata that are looked at.
+MAX_METADATA = 1 << 20
 _WIRE = {1: 8, 5: 4}
 #: Fields of Model: version, description, whether it can be updated, and one for each kind of model.
 PROGRAM, _CUSTOM, _LINKED, _SERIALIZED = 502, 555, 556, 3000
@@ -28,6 +31,8 @@ KINDS = frozenset(
     )
 )  # fmt: skip
 _FIELDS = frozenset((1, 2, 10)) | KINDS
+#: What leads to the values of the metadata that its author gave: description, metadata, entry, value.
+_METADATA = (2, 100, 100, 2)
 #: Kind -> the fields that lead to what it is made of: models of pipelines, layers of networks.
 _MODELS = {200: (1, 1), 201: (1, 1), 202: (1,)}
 _NETWORKS = (303, 403, 500)
@@ -40,6 +45,10 @@ def look(file: File, reading: Reading) -> tuple[int, int, int]:
     """The kind of a model, and where its bytes begin and end. Layers of other classes are told. Raises RefusedError
     for a model that lies elsewhere, alone or in a pipeline."""
     left = [MAX_FIELDS]
+    for start, end in _below(file, 0, file.size, _METADATA, left):
+        # Of these, programs evaluate some (ultralytics, to 8.3).
+        text = file.read(start, min(end - start, MAX_METADATA)).decode("utf-8", "replace")
+        nested.judge(text, reading, pickles.second_look)
     tops = _kinds(file, 0, file.size, left)
     todo = [(*each, 0) for each in tops]
     while todo:

@@ -40,6 +40,8 @@ _FIRST = (
 )
 _SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}(\.\w{1,20})")
 _SHOWN = 8
+#: Archives that people unpack, and load as a folder.
+_UNPACKED = frozenset(("zip", "tar", "7z"))
 
 Holding = list[tuple[str, Content]]
 
@@ -67,6 +69,8 @@ def members_of(
             content.why = f"{part.name[:200]!a} in the archive: {inner.why}"
         elif inner.state == "opened" and content.state == "data":
             content.state, content.why = "opened", "an archive whose members were all read"
+    if name in _UNPACKED:
+        _configured(parts, reading)
     if twice:
         raise RefusedError(
             f"it holds {twice[:200]!a} twice, and readers differ in which of the two they take"
@@ -76,6 +80,26 @@ def members_of(
     elif holding:
         _weights(content, holding, any(part.name == _DATA for part in parts), reading)
     return content
+
+
+def _configured(parts: list[File], reading: Reading) -> None:
+    """Tell what the configuration among the members asks for. Later than their own findings, which say more."""
+    from safe_load.worker.rewrite import members  # noqa: PLC0415 - only archives take its tables
+
+    for ident, sentence in members.asked([_Member(part) for part in parts]):
+        reading.carries("SL503" if ident == "SL503" else "SL504", sentence)
+
+
+class _Member:
+    """A member, as what judges configuration is given it."""
+
+    def __init__(self, part: File) -> None:
+        self.name = posixpath.normpath(part.name)
+        self.size = part.size
+        self._part = part
+
+    def read(self) -> bytes:
+        return self._part.read(0, self._part.size)
 
 
 def _named(content: Content, holding: Holding, paths: dict[str, str], reading: Reading) -> None:

@@ -53,7 +53,9 @@ _NODE: Schema = _Loose()
 _LIBRARY: Schema = _Loose({1: _Loose({3: _NODE})})
 _ASSET: Schema = _Loose()
 _GRAPH: Schema = _Loose({1: _NODE, 2: _LIBRARY})
-_META: Schema = _Loose({2: _GRAPH, 6: _ASSET})
+#: An object as Keras restores it: of TensorFlow to 2.4, with the configuration of its layer.
+_USER: Schema = _Loose()
+_META: Schema = _Loose({2: _GRAPH, 6: _ASSET, 7: _Loose({1: _Loose({4: _USER})})})
 _SAVED: Schema = _Loose({2: _META})
 _LAYERS: Schema = {1: leaves(2, 3, 4, 5) | {6: leaves(1, 2, 3)}}
 _CHECKSUMS: Schema = leaves(1, 2, 3, 4, 5, 7) | {6: leaves(1, 2, 3)}
@@ -67,6 +69,7 @@ class _Graph(Walk):
         super().__init__(file)
         self.operators: dict[str, None] = {}
         self.assets: list[str] = []
+        self.layers: list[tuple[int, int]] = []
         self.prints = False
 
     def met(self, schema: Schema, number: int, start: int, length: int) -> None:
@@ -74,6 +77,8 @@ class _Graph(Walk):
             self.operators[self._text(start, length)] = None
         elif schema is _NODE and number == 5 and length < 4096:
             self.prints = self.prints or _TO_FILE in self.file.read(start, length)
+        elif schema is _USER and number == 3 and self.file.read(start, min(1, length)) == b"{":
+            self.layers.append((start, length))
         elif schema is _ASSET and number == 2 and len(self.assets) < 1000:
             self.assets.append(self._text(start, length))
 
@@ -178,6 +183,9 @@ def _tell(file: File, schema: Schema, reading: Reading) -> None:
         found.append(f"{_PRINT} to a file")
     for operator in found[:MAX_SHOWN]:
         reading.carries("SL506", f"runs the operator {operator}, which reaches out of the graph")
+    for start, length in graph.layers:
+        for sentence in keras.carried(file.read(start, length), is_keras=False):
+            reading.carries("SL506", sentence)
     for asset in graph.assets:
         steps = asset.replace("\\", "/").split("/")
         if ".." in steps or asset.startswith(("/", "\\")):

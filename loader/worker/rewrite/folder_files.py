@@ -7,6 +7,7 @@ that is not named here is not exported.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safe_load.worker.rewrite import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _CONFIG_NAME = re.compile(r"config(\.\d+(\.\d+)*)?\.json")
 #: Kinds of requests for what runs.
-_RUNNING = ("code", "kernel")
+RUNNING = ("code", "kernel")
 _TEMPLATES = "additional_chat_templates"
 _TEMPLATE = re.compile(rf"chat_template\.jinja|{_TEMPLATES}/[\w.-]{{1,100}}\.jinja", re.ASCII)
 _MAX_FOLDERS = 100
@@ -72,7 +73,13 @@ def _rewrite(
         out.notes.append(
             f"the configuration of {_MAX_FOLDERS} folders was exported, the limit for one load"
         )
-    modules = sentence_files.of_modules(_read(folders.get("", {}), sentence_files.MODULES))
+    modules = {
+        f"{folder}/{path}".removeprefix("/"): module
+        for folder, entries in folders.items()
+        for path, module in sentence_files.of_modules(
+            _read(entries, sentence_files.MODULES)
+        ).items()
+    }
     left = _MAX_ALL
     for folder, entries in list(folders.items())[:_MAX_FOLDERS]:
         left -= sum(entry.size for entry in entries.values())
@@ -82,11 +89,25 @@ def _rewrite(
             )
             break
         _Folder(folder, entries, modules, out).rewrite(converted.get(folder))
-    _add(_sentence(folders, modules), "", out)
-    index = _read(folders.get("", {}), diffusers_files.PIPELINE)
-    if index is not None:
-        modules_beside = {name.removesuffix(".py") for name in python}
-        _add(diffusers_files.pipeline(index, modules_beside), "", out)
+    modules_beside = {name.removesuffix(".py") for name in python}
+    for folder, entries in list(folders.items())[:_MAX_FOLDERS]:
+        at = f"{folder}/" if folder else ""
+        _add(_of_folder(_sentence(folder, folders), at), at, out)
+        index = _read(entries, diffusers_files.PIPELINE)
+        if index is not None:
+            _add(_of_folder(diffusers_files.pipeline(index, modules_beside), at), at, out)
+
+
+def _of_folder(rewritten: Rewritten, at: str) -> Rewritten:
+    """What was written of one folder, its places as they are called from the model's."""
+    if not at:
+        return rewritten
+    return Rewritten(
+        rewritten.files,
+        [replace(each, location=f"{at}{each.location}") for each in rewritten.requests],
+        [replace(each, location=f"{at}{each.location}") for each in rewritten.dropped],
+        [f"{at}{note}" for note in rewritten.notes],
+    )
 
 
 def place_of(path: str) -> tuple[str, str]:
@@ -265,23 +286,25 @@ class _Folder:
             self._out.requests += [
                 request
                 for request in config_requests.find(value, where)
-                if beside or request.kind in _RUNNING
+                if beside or request.kind in RUNNING
             ]
 
 
-def _sentence(folders: Mapping[str, Mapping[str, File]], modules: Mapping[str, str]) -> Rewritten:
-    """What sentence-transformers reads: of the model's folder, and of those of its modules."""
-    root = folders.get("", {})
+def _sentence(folder: str, folders: Mapping[str, Mapping[str, File]]) -> Rewritten:
+    """What sentence-transformers reads: of a model's folder, and of those of its modules."""
+    entries = folders[folder]
     files = {
         name: data
-        for name in root
-        if sentence_files.is_part(name) and (data := _read(root, name)) is not None
+        for name in entries
+        if sentence_files.is_part(name) and (data := _read(entries, name)) is not None
     }
+    modules = sentence_files.of_modules(files.get(sentence_files.MODULES))
     configs = {
         f"{path}/{config}": (name, data)
         for path, name in modules.items()
         if (config := sentence_files.config_name(name))
-        and (data := _read(folders.get(path, {}), config)) is not None
+        and (data := _read(folders.get(f"{folder}/{path}".removeprefix("/"), {}), config))
+        is not None
     }
     return sentence_files.reemit(files, configs)
 

@@ -93,7 +93,7 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
             keys = tables.kinds(_schema()["modules"][name])
             named = value.pop("activation_function", None)
             kept = writer.config(value, keys, f"{path}: ")
-            if _is_activation(named):
+            if is_activation(named):
                 kept["activation_function"] = named
             elif named is not None:
                 out.requests.append(_refused(f"{path}: activation_function", str(named)))
@@ -178,7 +178,7 @@ def _is_modality(value: Any) -> bool:
     return all(isinstance(row, dict) and row.get("method", "forward") in methods for row in rows)
 
 
-def _is_activation(name: Any) -> bool:
+def is_activation(name: Any) -> bool:
     """Whether this is one of torch's activations, or a word for one."""
     pattern = _schema()["activation"]
     return isinstance(name, str) and re.fullmatch(pattern, name, re.ASCII) is not None

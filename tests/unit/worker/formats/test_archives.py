@@ -299,6 +299,56 @@ def test_arrays_of_skops_bear_the_names_that_the_object_has_for_them() -> None:
     assert {entry.name for entry in content.plan.entries} == {"steps.0.1.coef_", "classes_"}
 
 
+CONFIGURED = {
+    "m/config.json": {"model_type": "bert", "attn_implementation": "evil/kernel"},
+    "tokenizer_config.json": {"chat_template": "{{ ''['_' ~ '_class_' ~ '_'] }}"},
+    "m/tokenizer_config.json": {
+        "tokenizer_class": "BertTokenizer",
+        "auto_map": {"AutoTokenizer": ["evil.E", None]},
+    },
+    "a/b/modules.json": [{"idx": 0, "name": "0", "path": "", "type": "evil.Evil"}],
+    "m/2_Dense/config.json": {
+        "in_features": 1,
+        "out_features": 1,
+        "activation_function": "evil.Evil",
+    },
+    "m/model_index.json": {"_class_name": "StableDiffusionPipeline", "unet": ["evil", "Evil"]},
+    "any.json": {"auto_map": {"AutoModel": "evil.E"}},
+    "adapter_config.json": {
+        "peft_type": "LORA",
+        "megatron_core": "evil.core",
+        "megatron_config": {},
+    },
+}
+ORDINARY = {
+    "m/config.json": {"model_type": "bert", "_name_or_path": "/home/x", "dtype": "float32"},
+    "config.json": {"class_name": "Sequential", "config": {"dtype": "mixed_float16"}},
+    "tokenizer_config.json": {"tokenizer_class": "BertTokenizer", "chat_template": "{% for m in messages %}{{ m['role'] }}{% endfor %}"},
+    "adapter_config.json": {"peft_type": "LORA", "base_model_name_or_path": "a/b"},
+    "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}],
+    "tokenizer.json": {"model": {"vocab": {"auto_map": 1}}},
+    "broken.json": "{",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_configuration_within_an_archive_is_asked_what_a_folder_s_is(name: str) -> None:
+    members = [
+        (name, json.dumps(CONFIGURED[name]).encode()),
+        ("m/model.safetensors", save(ENCODER)),
+    ]
+    for data in (zipped(**dict(members)), tarred(members), tarred(members, "w:gz")):
+        _, reading = judged(data)
+        assert [ident for ident, _ in reading.carried] == ["SL504" if "chat" in str(CONFIGURED[name]) else "SL503"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_configuration_within_an_archive_is_no_finding(name: str) -> None:
+    given = ORDINARY[name]
+    data = (given if isinstance(given, str) else json.dumps(given)).encode()
+    assert judged(zipped(**{name: data}))[1].carried == []
+
+
 def said(text: str) -> dict[str, Any]:
     return node("JsonNode", content=json.dumps(text))
 

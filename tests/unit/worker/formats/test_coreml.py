@@ -139,6 +139,13 @@ LIES = {
 }  # fmt: skip
 
 
+def test_metadata_that_is_a_program_is_told() -> None:
+    for text, count in (("__import__('os').system('id')", 1), ("{0: 'person'}", 0)):
+        entry = message(100, message(100, message(1, b"names"), message(2, text.encode())))
+        data = whole(1, 6) + message(2, entry) + message(500)
+        assert len(judged(data)[1].carried) == count
+
+
 def nested(kind: int, *inner: bytes) -> bytes:
     """A model of another kind with these messages in it."""
     return whole(1, 6) + message(2, message(1, b"x")) + message(kind, *inner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -321,6 +322,17 @@ def test_operators_that_reach_files_are_a_finding() -> None:
     assert (content.format, content.state) == ("saved-model", "opened")
     assert {text.split()[3].strip(",") for _, text in reading.carried} == {"ReadFile", "WriteFile"}
     assert {ident for ident, _ in reading.carried} == {"SL506"}
+
+
+@pytest.mark.parametrize(("layer", "count"), [("Lambda", 1), ("Dense", 0), ("MyModel", 0)])
+def test_layers_that_tensorflow_2_4_kept_within_the_graph_are_judged(
+    layer: str, count: int
+) -> None:
+    text = json.dumps({"class_name": layer, "config": {}}).encode()
+    objects = _field(1, _field(4, _field(1, b"_tf_keras_layer") + _field(3, text)))
+    node = _field(1, _field(1, b"x") + _field(2, b"NoOp"))
+    _, reading = judged(_field(2, _field(2, node) + _field(7, objects)))
+    assert len(reading.carried) == count
 
 
 def test_the_checksums_of_a_saved_model_are_data() -> None:

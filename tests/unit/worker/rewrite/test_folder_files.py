@@ -276,6 +276,27 @@ def test_a_configuration_that_nothing_writes_anew_is_asked_what_it_runs(
     assert [each.kind for each in requests_of_others(files)] == kinds
 
 
+@pytest.mark.parametrize("folder", ["", "model/", "a/b/"])
+def test_modules_and_pipelines_of_any_folder_are_judged(tmp_path: Path, folder: str) -> None:
+    dense = {"in_features": 1, "out_features": 1, "activation_function": "evil.Evil"}
+    listed = [
+        {"idx": 0, "name": "0", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+    ]
+    files = {
+        f"{folder}modules.json": listed,
+        f"{folder}2_Dense/config.json": dense,
+        f"{folder}model_index.json": {
+            "_class_name": "StableDiffusionPipeline",
+            "unet": ["evil", "E"],
+        },
+    }
+    result = rewritten(tmp_path, files)
+    assert {ask.location for ask in result.requests} == {
+        f"{folder}2_Dense/config.json: activation_function",
+        f"{folder}model_index.json: unet",
+    }
+
+
 @pytest.mark.parametrize(("plugins", "asked"), [(["evil"], 1), (["pai-easycv"], 0), (None, 0)])
 def test_packages_that_modelscope_installs_are_asked_for(
     tmp_path: Path, plugins: Any, asked: int
