@@ -6,6 +6,7 @@ Zone: controller. The rules and their severities are in judge.RULES, lists in pr
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -215,13 +216,14 @@ def _of_file(file: ExtractedFile, whole: bool, inert: frozenset[str]) -> Iterato
         detail = f"{visible(file.name)} is a .pth file of text: in a folder of Python packages, Python runs such a file at every start"
         yield finding("SL502", detail, file.name, severity="medium")
     run = [named.arguments for severity, _, named in told if severity == "high" and named.called]
-    for ident, what in file.carried[:_MOST_OF_ONE_KIND]:
+    for ident, what in _gravest(file.carried):
         if _is_run(what, run):
             continue
+        planted = ident == "SL502" and _is_planted(what)
         is_mild = what == torchscript.COMPUTES or (ident == "SL706" and what.endswith(READS_ONLY))
-        mild: Severity | None = "low" if is_mild else None
+        severity_of: Severity | None = "low" if is_mild else "medium" if planted else None
         said = f"{visible(file.name)} {mask(what)}"
-        yield finding(ident, said, file.name, severity=mild)
+        yield finding(ident, said, file.name, severity=severity_of)
     if file.status == "bomb":
         yield finding(
             "SL603",
@@ -235,6 +237,25 @@ def _of_file(file: ExtractedFile, whole: bool, inert: frozenset[str]) -> Iterato
         and not _is_vocabulary(file)
     ):
         yield finding("SL602", file.reason, file.name)
+
+
+def _gravest(carried: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Of each finding the first ones; of programs those that something imports by itself before others."""
+    told: Counter[str] = Counter()
+    for ident, what in sorted(
+        carried, key=lambda each: each[0] == "SL502" and not _is_planted(each[1])
+    ):
+        told[ident] += 1
+        if told[ident] <= _MOST_OF_ONE_KIND:
+            yield ident, what
+
+
+def _is_planted(what: str) -> bool:
+    """Whether a program within an archive has the name of a module that Python or its libraries import by themselves,
+    at its top or in its only folder."""
+    # The first step of the path is a packed archive's own name, where it has one.
+    found = re.match(r"holds the program '(?:[^/']+\.tar/)?(?:[^/']+/)?(\w+)\.py'", what)
+    return found is not None and found[1] in rules("behaviour")["imports"]["names"]
 
 
 def _is_run(what: str, arguments: Sequence[str]) -> bool:

@@ -53,6 +53,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from safe_load.worker.key_links import READS_ONLY
 from safe_load.worker.pickle_vm.callables import Ledger
 from safe_load.worker.refusal import RefusedError, bomb
 from safe_load.worker.tensors.export_names import Choice
@@ -79,7 +80,9 @@ MOST_UNSUSPECTED = 16 << 20
 #: Files within files, and how deep.
 MAX_FILES = 20_000
 MAX_DEPTH = 4
+#: Sentences of one finding, and of programs, which are mild: many of one kind hide none of another.
 MAX_SENTENCES = 50
+MAX_PROGRAMS = 1000
 #: What helps where a library is missing.
 INSTALL = "pip install 'safe-load[formats]'"
 
@@ -189,6 +192,7 @@ class Reading:
     packages: dict[str, None] = field(default_factory=dict)
     #: Bytes of the file itself.
     size: int = 0
+    _told: dict[tuple[str, bool], int] = field(default_factory=dict)
     _unpacked: int = 0
     _kept: int = 0
     _files: int = 0
@@ -222,7 +226,10 @@ class Reading:
 
     def carries(self, finding: Carried, sentence: str) -> None:
         """The file holds something that can run, or that steers where it should not."""
-        if len(self.carried) < MAX_SENTENCES and (finding, sentence) not in self.carried:
+        kind = finding, sentence.endswith(READS_ONLY)
+        most = MAX_PROGRAMS if finding == "SL502" else MAX_SENTENCES
+        if self._told.get(kind, 0) < most and (finding, sentence) not in self.carried:
+            self._told[kind] = self._told.get(kind, 0) + 1
             self.carried.append((finding, sentence))
 
     def spend(self, unpacked: int, packed: int, *, streamed: bool = False) -> None:

@@ -71,6 +71,7 @@ def members_of(
             content.state, content.why = "opened", "an archive whose members were all read"
     if name in _UNPACKED:
         _configured(parts, reading)
+        _brought(parts, reading)
     if twice:
         raise RefusedError(
             f"it holds {twice[:200]!a} twice, and readers differ in which of the two they take"
@@ -87,7 +88,21 @@ def _configured(parts: list[File], reading: Reading) -> None:
     from safe_load.worker.rewrite import members  # noqa: PLC0415 - only archives take its tables
 
     for ident, sentence in members.asked([_Member(part) for part in parts]):
-        reading.carries("SL503" if ident == "SL503" else "SL504", sentence)
+        reading.carries(ident, sentence)
+
+
+def _brought(parts: list[File], reading: Reading) -> None:
+    """Tell of the modules that pickles among the members name and that lie beside them."""
+    for part in parts:
+        steps = posixpath.normpath(part.name).split("/")
+        if steps[-1].endswith((".py", ".pyc", ".so")):
+            modules = {*steps[:-1], steps[-1].partition(".")[0]} & reading.packages.keys()
+            for module in sorted(modules):
+                reading.carries(
+                    "SL506",
+                    f"holds a pickle that names the module {module}, and {part.name[:200]!a}: a program that opens "
+                    "the pickle where they were unpacked runs that code",
+                )
 
 
 class _Member:

@@ -10,6 +10,7 @@ import ast
 import base64
 import binascii
 import re
+import textwrap
 import warnings
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,12 @@ _RUNS = re.compile(
     r"(?:builtins\.)?(?:exec|eval|__import__)|(?:os|posix|nt)\.(?:system|popen|startfile|(?:posix_)?spawn\w*|exec[lv]\w*)"
     r"|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput|getstatusoutput)|pty\.spawn|runpy\.run_\w+"
     r"|importlib\.import_module"
+)
+#: The same in a program that is too long for a parse.
+_IMPORTS = re.compile(r"^[ \t]{0,40}(?:import|from)[ \t]{1,9}[A-Za-z_]", re.MULTILINE)
+_CALLED = re.compile(
+    r"(?<![\w.])((?:builtins\.)?(?:exec|eval|__import__)|(?:os|posix|nt)\.(?:system|popen|exec[lv]\w{0,9}|spawn\w{0,9})"
+    r"|subprocess\.\w{1,20}|pty\.spawn|runpy\.\w{1,20})[ \t]{0,9}\("
 )
 #: The modules of these, of which a program may also take something by a text.
 _POWERFUL = frozenset("os posix nt subprocess pty runpy builtins __builtins__".split())
@@ -112,12 +119,15 @@ def judge(
 
 def runs(text: str) -> str:
     """The dotted name of what runs commands or code in a text that is a Python program, "" where it is none."""
-    if len(text) > _PROGRAM or not _MARK.search(text):
+    if not _MARK.search(text):
         return ""
+    if len(text) > _PROGRAM:
+        found = _CALLED.search(text) if _IMPORTS.search(text) else None
+        return found[1] if found else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an escape that is none
-            tree = ast.parse(text.strip(), _NO_FILE)
+            tree = ast.parse(textwrap.dedent(text).strip(), _NO_FILE)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
     other = _other_names(tree)

@@ -34,6 +34,8 @@ RUNNING = ("code", "kernel")
 _TEMPLATES = "additional_chat_templates"
 _TEMPLATE = re.compile(rf"chat_template\.jinja|{_TEMPLATES}/[\w.-]{{1,100}}\.jinja", re.ASCII)
 _MAX_FOLDERS = 100
+#: Folders that are judged.
+_MOST_FOLDERS = 2000
 _MAX_CONFIG = 16 << 20
 _MAX_PART = 96 << 20
 #: Of a configuration that is only looked at.
@@ -80,22 +82,32 @@ def _rewrite(
             _read(entries, sentence_files.MODULES)
         ).items()
     }
+    modules_beside = {name.removesuffix(".py") for name in python}
     left = _MAX_ALL
-    for folder, entries in list(folders.items())[:_MAX_FOLDERS]:
+    for number, (folder, entries) in enumerate(folders.items()):
         left -= sum(entry.size for entry in entries.values())
-        if left < 0:
+        if left < 0 or number >= _MOST_FOLDERS:
             out.notes.append(
                 f"{folder}/: the files beside the weights are too large together, and were not exported"
             )
+            out.requests.append(_unjudged(f"{folder}/", "the configuration before it"))
             break
-        _Folder(folder, entries, modules, out).rewrite(converted.get(folder))
-    modules_beside = {name.removesuffix(".py") for name in python}
-    for folder, entries in list(folders.items())[:_MAX_FOLDERS]:
+        # Of the further ones, nothing is exported, but each is judged.
+        into = out if number < _MAX_FOLDERS else Rewritten()
         at = f"{folder}/" if folder else ""
-        _add(_of_folder(_sentence(folder, folders), at), at, out)
+        _Folder(folder, entries, modules, into).rewrite(converted.get(folder))
+        _add(_of_folder(_sentence(folder, folders), at), at, into)
         index = _read(entries, diffusers_files.PIPELINE)
         if index is not None:
-            _add(_of_folder(diffusers_files.pipeline(index, modules_beside), at), at, out)
+            _add(_of_folder(diffusers_files.pipeline(index, modules_beside), at), at, into)
+        if into is not out:
+            out.requests += into.requests
+
+
+def _unjudged(where: str, before: str) -> config_requests.ConfigRequest:
+    """Who fills a folder with what takes long to judge hides what comes later."""
+    why = f"was not looked at: {before} is more than any model's"
+    return config_requests.ConfigRequest(where, "what it asks for", why, "size", "medium", "SL603")
 
 
 def _of_folder(rewritten: Rewritten, at: str) -> Rewritten:
@@ -150,11 +162,14 @@ def requests_of_others(files: Iterable[File]) -> list[config_requests.ConfigRequ
     """What such files ask for that runs."""
     found: list[config_requests.ConfigRequest] = []
     left = _MAX_CONFIG
-    for file in files:
+    # First those whose names are like those that libraries read.
+    for file in sorted(files, key=lambda each: not _is_likely(each.name)):
         if not is_other(file.name) or file.size > MAX_OTHER:
             continue
         left -= file.size
         if left < 0:
+            if _is_likely(file.name):
+                found.append(_unjudged(file.name, "the other configuration"))
             break
         try:
             value = parse(file.read(), where=file.name, max_bytes=MAX_OTHER, allow_nonfinite=True)
@@ -163,6 +178,10 @@ def requests_of_others(files: Iterable[File]) -> list[config_requests.ConfigRequ
         if isinstance(value, dict):
             found += config_requests.find_code(value, file.name)
     return found
+
+
+def _is_likely(path: str) -> bool:
+    return "config" in place_of(path)[1]
 
 
 def _read(entries: Mapping[str, File], name: str) -> bytes | None:

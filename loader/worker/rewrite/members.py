@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from safe_load.worker.formats import template_text
+from safe_load.worker.formats.onnx_tensors import leaves_folder
 from safe_load.worker.rewrite import (
     adapter_files,
     chat_templates,
@@ -23,10 +24,12 @@ from safe_load.worker.strict_json import Malformed, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from safe_load.worker.formats.interface import Carried
     from safe_load.worker.rewrite.config_requests import ConfigRequest
     from safe_load.worker.rewrite.files import Readable
 
 _MAX_CONFIG = 8 << 20
+_MOST_SHARDS = 10
 #: Of all configuration of one archive.
 _MAX_ALL = 64 << 20
 #: What tells that a configuration is for transformers, peft, diffusers or sentence-transformers.
@@ -36,7 +39,7 @@ _THEIRS = frozenset(
 )
 
 
-def asked(files: list[Readable]) -> Iterator[tuple[str, str]]:
+def asked(files: list[Readable]) -> Iterator[tuple[Carried, str]]:
     """Finding and sentence without its subject for each thing asked for that is more than a remark."""
     python = {
         name.removesuffix(".py") for each in files if (name := _base(each.name)).endswith(".py")
@@ -52,6 +55,12 @@ def asked(files: list[Readable]) -> Iterator[tuple[str, str]]:
         left -= file.size
         if left < 0:
             return
+        if name.endswith(".index.json"):
+            for shard in _outside(_value(file)):
+                yield (
+                    "SL505",
+                    f"holds {file.name[:200]!a}, which names {shard[:200]!a} as a file of weights",
+                )
         for request in _requests(file, name, python):
             if request.severity != "low" and request.finding == "SL503":
                 yield "SL503", f"holds {request.location}: {request.value} {request.why}"
@@ -92,6 +101,14 @@ def _placed(requests: list[ConfigRequest], file: Readable) -> list[ConfigRequest
     """With the folder of the file before their places."""
     at = file.name[: -len(_base(file.name))]
     return [replace(each, location=f"{at}{each.location}") for each in requests]
+
+
+def _outside(index: Any) -> list[str]:
+    """The files of an index that lie outside of its folder."""
+    listed = index.get("weight_map") if isinstance(index, dict) else None
+    names = listed.values() if isinstance(listed, dict) else ()
+    found = dict.fromkeys(each for each in names if isinstance(each, str) and leaves_folder(each))
+    return list(found)[:_MOST_SHARDS]
 
 
 def _value(file: Readable) -> Any:

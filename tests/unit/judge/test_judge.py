@@ -443,6 +443,15 @@ def test_a_package_without_an_init_is_here_where_packages_are_installed_and_nowh
     assert pickle_names.weigh(here)[0] == "medium"
 
 
+def test_a_program_in_an_archive_that_something_imports_by_itself_is_told_first() -> None:
+    names = [f"a{number}.py" for number in range(60)]
+    names += ["model.tar/m/sitecustomize.py", "m/torch.py", "m/code/utils/types.py"]
+    carried = [("SL502", f"holds the program '{name}', which was not run") for name in names]
+    file = ExtractedFile("a.tar.gz", "tar", "ok", carried=carried)  # type: ignore[arg-type]
+    found = list(files._of_file(file, False, frozenset()))
+    assert [each.severity for each in found] == ["medium"] * 2 + ["low"] * 48
+
+
 def test_a_program_that_a_grave_call_is_given_is_told_once() -> None:
     code = "'\\nimport os\\nos.system(1)'"
     carried = f"holds a text that is a Python program and calls os.system: {code}; loading the file does not run it"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safe_load import profiles
-from safe_load.worker.formats import archives, registry, zip_archive
+from safe_load.worker.formats import archives, interface, registry, zip_archive
 from safe_load.worker.formats.interface import Content, File, Reading
 from safe_load.worker.pickle_vm.callables import Allowlist
 from safe_load.worker.refusal import RefusedError
@@ -340,6 +340,27 @@ def test_configuration_within_an_archive_is_asked_what_a_folder_s_is(name: str) 
     for data in (zipped(**dict(members)), tarred(members), tarred(members, "w:gz")):
         _, reading = judged(data)
         assert [ident for ident, _ in reading.carried] == ["SL504" if "chat" in str(CONFIGURED[name]) else "SL503"]  # fmt: skip
+
+
+def test_an_index_within_an_archive_that_leads_out_of_it_is_told() -> None:
+    for shard, found in (("../../x.bin", ["SL505"]), ("model-00001-of-00001.bin", [])):
+        index = json.dumps({"weight_map": {"w": shard}}).encode()
+        _, reading = judged(tarred([("m/model.safetensors.index.json", index)], "w:gz"))
+        assert [ident for ident, _ in reading.carried] == found
+
+
+def test_a_module_within_an_archive_that_its_pickle_names_is_told() -> None:
+    pickled = b"\x80\x02cevil\nEvil\n)\x81}b."
+    for path, told in (("m/evil.py", 1), ("evil/code.py", 1), ("m/other.py", 0)):
+        _, reading = judged(zipped(**{"m/x.pkl": pickled, path: b"x = 1\n"}))
+        assert [ident for ident, _ in reading.carried].count("SL506") == told
+
+
+def test_many_mild_members_hide_no_grave_one() -> None:
+    tag = b"a: !!python/object/apply:os.system ['id']\n"
+    members = [(f"a{number:03}.py", b"x = 1\n") for number in range(interface.MAX_SENTENCES + 10)]
+    _, reading = judged(tarred([*members, ("z.yaml", tag)], "w:gz"))
+    assert "SL506" in [ident for ident, _ in reading.carried]
 
 
 @pytest.mark.parametrize("name", ORDINARY)

@@ -119,6 +119,8 @@ PROGRAMS = [
     "import os as o\no.popen('id')",
     "import os\ngetattr(os, 'sys' + 'tem')('id')",
     "().__class__.__base__.__subclasses__()[100].__init__.__globals__['system']('id')",
+    "    import os\n    os.system('id')\n",
+    f"# {'x' * 70_000}\nimport os\nos.system('id')\n",
     "import importlib\nimportlib.import_module('o' + 's').system('id')",
 ]
 
@@ -184,6 +186,7 @@ HONEST: dict[str, object] = {
     "plain data as a pickle": pickle.dumps({"epoch": 3, "names": ["a", "b"]}),
     "tensors as a pickle": pickle.dumps({"w": OrderedDict(a=np.ones(3))}),
     "prose": "Do not call os.system(...) here. It runs a shell; import os is needed too.",
+    "long prose": "import duties\n" + "Do not call os.system here. " * 4000,
     "a command line": "python train.py --lr 0.1 && echo done",
     "a shell script": '#!/bin/sh\neval "$(ssh-agent)"\n',
     "names": [f"model.layers.{n}.weight" for n in range(50)],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from safe_load.rewrite import selection
 from safe_load.sources import inventory
+from safe_load.worker.rewrite import folder_files
 from safe_load.worker.rewrite.files import File
 from safe_load.worker.rewrite.folder_files import requests_of_others, rewrite
 
@@ -274,6 +275,39 @@ def test_a_configuration_that_nothing_writes_anew_is_asked_what_it_runs(
     stock = inventory.take(str(tmp_path))
     files = [File(each.path, str(each.place), each.size) for each in selection.to_read(stock)]
     assert [each.kind for each in requests_of_others(files)] == kinds
+
+
+def test_many_folders_and_files_hide_none_that_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = {"model_type": "bert", "attn_implementation": "evil/kernel"}
+    files = {f"a{number}/config.json": {"model_type": "bert"} for number in range(8)}
+    files |= {"z/config.json": kernel}
+    monkeypatch.setattr(folder_files, "_MAX_FOLDERS", 3)
+    result = rewritten(tmp_path, files)
+    assert [ask.location for ask in result.requests] == ["z/config.json: attn_implementation"]
+    assert "z/config.json" not in result.files
+    monkeypatch.setattr(folder_files, "_MOST_FOLDERS", 5)
+    assert [ask.finding for ask in rewritten(tmp_path, files).requests] == ["SL603"]
+
+
+def test_much_of_what_nobody_reads_hides_no_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_files, "_MAX_CONFIG", 1000)
+    names = [f"a{number}.json" for number in range(5)]
+    for name in names:
+        (tmp_path / name).write_text(json.dumps({"text": "x" * 400}))
+    (tmp_path / "modular_config.json").write_text(json.dumps({"auto_map": {"A": "evil.E"}}))
+
+    def asked() -> list[str]:
+        files = [File(each.name, str(each), each.stat().st_size) for each in tmp_path.iterdir()]
+        return [each.finding for each in requests_of_others(files)]
+
+    assert asked() == ["SL503"]
+    for name in names:
+        (tmp_path / name).rename(tmp_path / f"config-{name}")
+    assert "SL603" in asked()
 
 
 @pytest.mark.parametrize("folder", ["", "model/", "a/b/"])
