@@ -33,8 +33,8 @@ def to_read(inventory: Inventory) -> list[Entry]:
         if (entry.role in _ROLES and folder_files.is_read(folder_files.place_of(entry.path)[1]))
         or (
             entry.role in _ROLES
-            and entry.size <= folder_files.MAX_OTHER
             and folder_files.is_other(entry.path)
+            and (entry.size <= folder_files.MAX_OTHER or folder_files.is_likely(entry.path))
         )
         or chat_templates.may_hold(entry.path)
         or (entry.path == CARD and entry.size <= MAX_CARD)

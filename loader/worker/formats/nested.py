@@ -194,8 +194,9 @@ def _pickled(value: str | bytes | bytearray | Span) -> Iterator[Span]:
 def _decoded(text: str) -> Iterator[bytes]:
     if not _SHORTEST <= len(text) <= _LONGEST:
         return
-    if text.endswith(".") and text.isascii():
-        yield text.encode("ascii")  # protocol 0 is text
+    plain = text.rstrip()
+    if plain.endswith(".") and plain.isascii():
+        yield plain.encode("ascii")  # protocol 0 is text
     if len(text) % 2 == 0 and (found := _HEX.fullmatch(text)):
         yield bytes.fromhex(found[1])
     if _BASE64.fullmatch(text):

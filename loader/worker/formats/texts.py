@@ -19,6 +19,19 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 #: Bytes of a JSON or YAML document that is searched for what it can run.
 MAX_SEARCHED = 64 << 20
 _SCRIPTS = (".py", ".pyw", ".ipy", ".sh", ".bash", ".bat", ".cmd", ".ps1", ".js", ".vbs", ".pl", ".rb", ".lua", ".php")  # fmt: skip
+#: Of which nobody writes any that long.
+_CONFIGURATIONS = (
+    ".yaml",
+    ".yml",
+    ".cfg",
+    ".ini",
+    ".toml",
+    ".conf",
+    ".pbtxt",
+    ".prototxt",
+    ".textproto",
+    ".onnxtxt",
+)
 _LFS = b"version https://git-lfs.github.com/spec"
 _PAGE = (b"<!doctype html", b"<html", b"<head")
 
@@ -69,6 +82,10 @@ class Text(Format):
         if start.startswith(b"<?xml") and b"<net " in file.head:
             reading.claims.append(file.name.rpartition("/")[2].removesuffix(".xml") + ".bin")
         if file.size > MAX_SEARCHED:
+            if file.name.lower().endswith(_CONFIGURATIONS):
+                raise RefusedError(
+                    f"the configuration of {file.size} bytes is too long to be searched"
+                )
             _search(file)
         else:
             text = file.read(0, file.size)

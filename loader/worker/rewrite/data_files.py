@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from safe_load.worker.rewrite import config_requests
+from safe_load.worker.rewrite import config_requests, lenient
 from safe_load.worker.rewrite.config_writer import Rewritten, Writer, harmless, render
 from safe_load.worker.strict_json import Malformed, parse, shown
 
@@ -43,6 +43,7 @@ def reemit(name: str, data: bytes, where: str) -> Rewritten:
         value = parse(data, where=where, max_bytes=_MAX_BYTES, allow_nonfinite=True)
     except Malformed as error:
         out.notes.append(f"{where} was not exported: {error}")
+        out.requests += lenient.asked(data, where, config_requests.find_code)
         return out
     if not isinstance(value, dict | list):
         out.notes.append(f"{where} was not exported: it is neither an object nor a list")

@@ -11,7 +11,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from safe_load.worker.rewrite import class_table, config_requests, tables
+from safe_load.worker.rewrite import class_table, config_requests, lenient, tables
 from safe_load.worker.rewrite.config_requests import ConfigRequest
 from safe_load.worker.rewrite.config_writer import Rewritten, Writer, render
 from safe_load.worker.strict_json import Malformed, parse, require_object, shown
@@ -54,6 +54,7 @@ def pipeline(data: bytes, modules: Container[str] = ()) -> Rewritten:
         value = _object(data, PIPELINE)
     except Malformed as error:
         out.notes.append(f"{PIPELINE} was not exported: {error}")
+        out.requests += lenient.unjudged(data, PIPELINE)
         return out
     out.requests += config_requests.find(value, PIPELINE)
     name = value.get("_class_name")
@@ -113,6 +114,7 @@ def part(name: str, data: bytes, prefix: str) -> Rewritten:
         value = _object(data, where)
     except Malformed as error:
         out.notes.append(f"{where} was not exported: {error}")
+        out.requests += lenient.asked(data, where)
         return out
     out.requests += config_requests.find(value, where)
     known = value.get("_class_name")

@@ -16,6 +16,7 @@ from safe_load.worker.rewrite import (
     config_requests,
     data_files,
     diffusers_files,
+    lenient,
     model_config,
     processor_files,
     sentence_files,
@@ -96,8 +97,8 @@ def _rewrite(
         into = out if number < _MAX_FOLDERS else Rewritten()
         at = f"{folder}/" if folder else ""
         _Folder(folder, entries, modules, into).rewrite(converted.get(folder))
-        _add(_of_folder(_sentence(folder, folders), at), at, into)
-        index = _read(entries, diffusers_files.PIPELINE)
+        _add(_sentence(folder, folders), at, into)
+        index = _read(entries, diffusers_files.PIPELINE, f"{at}{diffusers_files.PIPELINE}", into)
         if index is not None:
             _add(_of_folder(diffusers_files.pipeline(index, modules_beside), at), at, into)
         if into is not out:
@@ -163,30 +164,38 @@ def requests_of_others(files: Iterable[File]) -> list[config_requests.ConfigRequ
     found: list[config_requests.ConfigRequest] = []
     left = _MAX_CONFIG
     # First those whose names are like those that libraries read.
-    for file in sorted(files, key=lambda each: not _is_likely(each.name)):
-        if not is_other(file.name) or file.size > MAX_OTHER:
+    for file in sorted(files, key=lambda each: not is_likely(each.name)):
+        if not is_other(file.name) or (file.size > MAX_OTHER and not is_likely(file.name)):
             continue
         left -= file.size
         if left < 0:
-            if _is_likely(file.name):
+            if is_likely(file.name):
                 found.append(_unjudged(file.name, "the other configuration"))
             break
+        data = file.read()
         try:
-            value = parse(file.read(), where=file.name, max_bytes=MAX_OTHER, allow_nonfinite=True)
+            value = parse(data, where=file.name, max_bytes=_MAX_CONFIG, allow_nonfinite=True)
         except Malformed:
-            continue  # a text of somebody's; what calls in one is found where it is judged as a file
+            found += lenient.asked(data, file.name, config_requests.find_code)
+            continue
         if isinstance(value, dict):
             found += config_requests.find_code(value, file.name)
     return found
 
 
-def _is_likely(path: str) -> bool:
+def is_likely(path: str) -> bool:
+    """Whether some library may read it as a configuration, by its name."""
     return "config" in place_of(path)[1]
 
 
-def _read(entries: Mapping[str, File], name: str) -> bytes | None:
+def _read(
+    entries: Mapping[str, File], name: str, where: str = "", out: Rewritten | None = None
+) -> bytes | None:
+    """The content of one of them, None where it is not there, or too large, which is told."""
     entry = entries.get(name)
     if entry is None or entry.size > _MAX_CONFIG:
+        if entry is not None and out is not None:
+            out.requests.append(lenient.too_large(where, entry.size))
         return None
     return entry.read()
 
@@ -254,6 +263,8 @@ class _Folder:
             if not self._folder:
                 raise Refused(str(error)) from error
             self._out.notes.append(f"{self._at}{model_config.CONFIG} was not exported: {error}")
+            for name, data in files.items():
+                self._out.requests += lenient.asked(data, f"{self._at}{name}")
             return
         self._model_type = emitted.model_type
         self._take(Rewritten(emitted.files, [], emitted.dropped, emitted.notes))
@@ -286,10 +297,10 @@ class _Folder:
 
     def _adapter(self) -> None:
         """Of an adapter alone, what peft reads."""
-        data = _read(self._entries, adapter_files.CONFIG)
+        where = f"{self._at}{adapter_files.CONFIG}"
+        data = _read(self._entries, adapter_files.CONFIG, where, self._out)
         if data is None:
             return
-        where = f"{self._at}{adapter_files.CONFIG}"
         beside = model_config.CONFIG in self._entries
         if beside:
             # transformers would load the base that it names, where peft is installed.
@@ -299,23 +310,23 @@ class _Folder:
         try:
             value = parse(data, where=where, max_bytes=_MAX_CONFIG, allow_nonfinite=True)
         except Malformed:
-            return
-        if isinstance(value, dict):
-            # Of an adapter alone, another repository is what it is for; beside a model it is a detour.
-            self._out.requests += [
-                request
-                for request in config_requests.find(value, where)
-                if beside or request.kind in RUNNING
-            ]
+            found = lenient.asked(data, where)
+        else:
+            found = config_requests.find(value, where) if isinstance(value, dict) else []
+        # Of an adapter alone, another repository is what it is for; beside a model it is a detour.
+        self._out.requests += [each for each in found if beside or each.kind in RUNNING]
 
 
 def _sentence(folder: str, folders: Mapping[str, Mapping[str, File]]) -> Rewritten:
     """What sentence-transformers reads: of a model's folder, and of those of its modules."""
     entries = folders[folder]
+    large = Rewritten()
+    at = f"{folder}/" if folder else ""
     files = {
         name: data
         for name in entries
-        if sentence_files.is_part(name) and (data := _read(entries, name)) is not None
+        if sentence_files.is_part(name)
+        and (data := _read(entries, name, f"{at}{name}", large)) is not None
     }
     modules = sentence_files.of_modules(files.get(sentence_files.MODULES))
     configs = {
@@ -325,7 +336,9 @@ def _sentence(folder: str, folders: Mapping[str, Mapping[str, File]]) -> Rewritt
         and (data := _read(folders.get(f"{folder}/{path}".removeprefix("/"), {}), config))
         is not None
     }
-    return sentence_files.reemit(files, configs)
+    found = _of_folder(sentence_files.reemit(files, configs), at)
+    found.requests += large.requests
+    return found
 
 
 def _is_diffusers(data: bytes, prefix: str) -> bool:

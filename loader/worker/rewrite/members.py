@@ -16,6 +16,7 @@ from safe_load.worker.rewrite import (
     config_requests,
     diffusers_files,
     folder_files,
+    lenient,
     sentence_files,
     tokenizer_files,
 )
@@ -48,7 +49,11 @@ def asked(files: list[Readable]) -> Iterator[tuple[Carried, str]]:
     for file in files:
         name = _base(file.name)
         judged = name.endswith(".json") or chat_templates.may_hold(file.name)
-        if not judged or file.size > _MAX_CONFIG or tokenizer_files.is_vocabulary(name):
+        if not judged or tokenizer_files.is_vocabulary(name):
+            continue
+        if file.size > _MAX_CONFIG:
+            if folder_files.is_read(name) and name != tokenizer_files.TOKENIZER:
+                yield "SL503", f"holds {file.name[:200]!a}, which is more than safe-load judges"
             continue
         if name == tokenizer_files.TOKENIZER:
             continue
@@ -112,12 +117,13 @@ def _outside(index: Any) -> list[str]:
 
 
 def _value(file: Readable) -> Any:
+    data = file.read()
     try:
         return parse(
-            file.read(), where=file.name, max_bytes=_MAX_CONFIG, max_string=1 << 20, allow_nonfinite=True
+            data, where=file.name, max_bytes=_MAX_CONFIG, max_string=1 << 20, allow_nonfinite=True
         )  # fmt: skip
     except Malformed:
-        return None
+        return lenient.value(data)
 
 
 def _templates(file: Readable, name: str) -> Iterator[bytes]:

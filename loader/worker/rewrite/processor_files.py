@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safe_load.worker.rewrite import class_table, config_requests
+from safe_load.worker.rewrite import class_table, config_requests, lenient
 from safe_load.worker.rewrite.chat_templates import rewritten
 from safe_load.worker.rewrite.config_writer import Rewritten, Writer, render
 from safe_load.worker.strict_json import Malformed, parse, require_object, shown
@@ -50,6 +50,7 @@ def reemit(files: Mapping[str, bytes], prefix: str) -> Rewritten:
             value = require_object(value, f"{prefix}{name}")
         except Malformed as error:
             out.notes.append(f"{prefix}{name} was not exported: {error}")
+            out.requests += lenient.asked(data, f"{prefix}{name}")
             continue
         out.requests += config_requests.find(value, f"{prefix}{name}")
         kept = _Processor(out, f"{prefix}{name}").file(name, value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from safe_load.worker.rewrite import chat_templates, config_requests, tables, template_ast
+from safe_load.worker.rewrite import chat_templates, config_requests, lenient, tables, template_ast
 from safe_load.worker.rewrite.config_requests import ConfigRequest
 from safe_load.worker.rewrite.config_writer import Rewritten, Writer, harmless, render
 from safe_load.worker.strict_json import Malformed, parse, require_object, shown
@@ -86,6 +86,8 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
                 out.files[name] = render(kept)
         except Malformed as error:
             out.notes.append(f"{name} was not exported: {error}")
+            find = lenient.unjudged if name == MODULES else lenient.asked
+            out.requests += find(data, name)
     for path, (name, data) in configs.items():
         try:
             value = _object(data, path)
@@ -101,6 +103,7 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
             out.files[path] = render(kept)
         except Malformed as error:
             out.notes.append(f"{path} was not exported: {error}")
+            out.requests += lenient.unjudged(data, path)
     return out
 
 

@@ -12,7 +12,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from safe_load.worker.rewrite import class_table, config_requests, tokenizer_json
+from safe_load.worker.rewrite import class_table, config_requests, lenient, tokenizer_json
 from safe_load.worker.rewrite.chat_templates import LEFT_OUT, rewritten
 from safe_load.worker.rewrite.config_requests import ConfigRequest
 from safe_load.worker.rewrite.config_writer import Rewritten, Writer, render
@@ -84,8 +84,10 @@ def reemit(
                 out.requests += config_requests.find_in_tokenizer(
                     _object(files, name, prefix), f"{prefix}{name}"
                 )
-            except Malformed:
-                continue  # told below
+            except Malformed:  # told below
+                out.requests += lenient.asked(
+                    files[name], f"{prefix}{name}", config_requests.find_in_tokenizer
+                )
     whole = _Tokenizer(files if converted is None else converted, prefix, out)
     try:
         whole.write()

@@ -291,6 +291,50 @@ def test_many_folders_and_files_hide_none_that_comes_later(
     assert [ask.finding for ask in rewritten(tmp_path, files).requests] == ["SL603"]
 
 
+#: Path -> what it asks for, a list where the file holds one.
+ASKED: dict[str, Any] = {
+    "tokenizer_config.json": {"auto_map": {"AutoTokenizer": ["evil.E", None]}},
+    "sub/tokenizer_config.json": {"auto_map": {"AutoTokenizer": ["evil.E", None]}},
+    "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "evil.E"}],
+    "model_index.json": {"_class_name": "StableDiffusionPipeline", "unet": ["evil", "E"]},
+    "adapter_config.json": {"peft_type": "LORA", "megatron_core": "evil.core"},
+    "text_encoder/config.json": {"model_type": "bert", "attn_implementation": "evil/kernel"},
+    "preprocessor_config.json": {"auto_map": {"AutoImageProcessor": "evil.E"}},
+    "processor_config.json": {"auto_map": {"AutoProcessor": "evil.E"}},
+    "scheduler_config.json": {"_class_name": "DDPMScheduler", "auto_map": {"A": "evil.E"}},
+    "params.json": {"auto_map": {"A": "evil.E"}},
+    "modular_config.json": {"auto_map": {"A": "evil.E"}},
+}
+#: What Python's own parser takes, and ours does not.
+ODD = ['"x": 1, "x": 2', '"x": "\\ud800"', f'"x": {"1" * 4000}', f'"x": {"[" * 60}{"]" * 60}']
+
+
+@pytest.mark.parametrize("odd", range(len(ODD)))
+@pytest.mark.parametrize("name", ASKED)
+def test_what_only_the_parser_of_python_takes_is_judged(
+    tmp_path: Path, name: str, odd: int
+) -> None:
+    text = json.dumps(ASKED[name]).replace("{", f"{{{ODD[odd]}, ", 1)
+    result = rewritten(tmp_path, {name: text})
+    found = result.requests + requests_of_others([File(name, str(tmp_path / name), len(text))])
+    assert [ask for ask in found if ask.severity != "low"], result.notes
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_no_parser_takes_asks_for_nothing(tmp_path: Path, name: str) -> None:
+    result = rewritten(tmp_path, {name: json.dumps(ASKED[name]) + "}"})
+    assert result.requests == []
+
+
+@pytest.mark.parametrize("name", ["modules.json", "model_index.json", "adapter_config.json"])
+def test_what_is_too_large_to_be_judged_is_told(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_files, "_MAX_CONFIG", 1000)
+    result = rewritten(tmp_path, {name: json.dumps(ASKED[name]) + " " * 1000})
+    assert [ask.severity for ask in result.requests] == ["medium"]
+
+
 def test_much_of_what_nobody_reads_hides_no_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
