@@ -38,6 +38,8 @@ MAX_NAMED = 500
 _ESCAPED = re.compile(
     rb"\\(?:/|x([2-7][0-9a-fA-F])|u00([2-7][0-9a-fA-F])|U000000([2-7][0-9a-fA-F])|\r?\n[ \t]*)"
 )
+#: What ends a line to readers of YAML, and not to a search by lines.
+_LINE_END = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 #: An anchor of YAML at the key by which Hydra calls: an alias of it is the key too.
 _ALIASED = re.compile(rb"""&[^\s,\[\]{}]{1,200}\s+(?:!!str\s+)?["']?_target_""")
 #: jsonpickle's ways to call; the tag of a plain object is only a class (jsonpickle/tags.py).
@@ -94,6 +96,7 @@ def look(text: bytes, reading: Reading, name: str = "") -> None:
     if name.lower().endswith(_RENDERED) and any(map(template_text.leaves_text, {written, text})):
         reading.carries("SL504", "holds a template that reaches for more than text")
     _look_in_json(text, reading)
+    text = _LINE_END.sub(b"\n", text)
     _look_in_yaml(text, reading)
     for place in nested.encoded(text):
         if b":serialized:" not in text[max(0, place.start() - 24) : place.start()]:
@@ -136,7 +139,7 @@ def _character(found: re.Match[bytes]) -> bytes:
 
 def _look_in_json(text: bytes, reading: Reading) -> None:
     if b'":serialized:"' in text:
-        for number, data in enumerate(_serialized(text)):
+        for number, data in enumerate(_serialized(_json(text, reading))):
             if number >= MAX_SERIALIZED:
                 raise RefusedError(f"the file holds more than {MAX_SERIALIZED} pickles")
             _unpickle(data, number, reading)
@@ -147,7 +150,7 @@ def _look_in_json(text: bytes, reading: Reading) -> None:
             )
         _name((m[1] for m in _JSONPICKLE_NAME.finditer(text)), "py/object", reading)
     if b'"__module__"' in text and b'"__class__"' in text:
-        _name(_classes(text), "__class__", reading)
+        _name(_classes(_json(text, reading)), "__class__", reading)
     if b'"class_name"' in text and b'"config"' in text:
         _keras(text, reading)
     if b"keras_version" in text:
@@ -158,9 +161,8 @@ def _look_in_json(text: bytes, reading: Reading) -> None:
 
 def _keras(text: bytes, reading: Reading) -> None:
     """A model's layers as JSON, of which keras.models.model_from_json makes a model."""
-    try:
-        root = json.loads(text)
-    except (ValueError, RecursionError):
+    root = _json(text, reading)
+    if root is None:
         return
     alone = isinstance(root, dict) and isinstance(root.get("class_name"), str) and "config" in root
     if alone or b'"keras_version"' in text:
@@ -209,12 +211,20 @@ def _targets(text: bytes, reading: Reading) -> None:
     _name(iter(names), "_target_", reading)
 
 
-def _classes(text: bytes) -> Iterator[bytes]:
-    """The classes and functions that skops writes into its schema.json."""
+def _json(text: bytes, reading: Reading) -> Any:
+    """The document, None for what is none. What is nested too deep for this room may not be for its reader."""
     try:
-        todo: list[Any] = [json.loads(text)]
-    except (ValueError, RecursionError):
-        return
+        return json.loads(text)
+    except ValueError:
+        return None
+    except RecursionError:
+        reading.carries("SL506", "is JSON that is nested deeper than it can be judged")
+        return None
+
+
+def _classes(root: Any) -> Iterator[bytes]:
+    """The classes and functions that skops writes into its schema.json."""
+    todo: list[Any] = [root]
     while todo:
         part = todo.pop()
         if isinstance(part, list):
@@ -237,11 +247,8 @@ def _name(names: Iterator[bytes], by: str, reading: Reading) -> None:
     reading.keep(ledger)
 
 
-def _serialized(text: bytes) -> Iterator[bytes]:
-    try:
-        todo = [json.loads(text)]
-    except (ValueError, RecursionError):
-        return
+def _serialized(root: Any) -> Iterator[bytes]:
+    todo: list[Any] = [root]
     while todo:
         part = todo.pop()
         if isinstance(part, list):

@@ -180,6 +180,13 @@ CALLED = {
     "pyannote.yaml": "preprocessors:\n  audio:\n    name: subprocess.Popen\n    params:\n      args: id\n",
     "pyannote-flow.yaml": "preprocessors: {audio: {params: {args: id}, name: subprocess.Popen}}\n",
     "pyannote-alias.yaml": "a: &a subprocess.Popen\npreprocessors:\n  audio:\n    name: *a\n",
+    "pyannote-lines.yaml": "a: 1\u0085name: subprocess.Popen\u2028params: {args: id}\u0085",
+    "ultralytics-lines.yaml": "train: x\rnames: [a]\rdownload: |\r  print(1)\r",
+    "graph-lines.pbtxt": 'node {\r op: # c\r "WriteFile"\r}\r',
+    "keras-deep.json": '{"keras_version": "2", "class_name": "Model", "config": {}, "x": '
+    + "[" * 5000
+    + "]" * 5000
+    + "}",
     "haystack.yaml": "components:\n  x:\n    type: subprocess.Popen\n    init_parameters:\n      args: id\n",
     "rasa.json": json.dumps(
         {"nodes": {"a": {"uses": "subprocess.Popen", "config": {"args": "id"}}}}
