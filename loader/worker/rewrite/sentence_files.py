@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
+#: Of a Router: the classes of its parts, which it imports.
+ROUTER = "router_config.json"
 TRANSFORMER = re.compile(r"sentence_\w+_config\.json", re.ASCII)
 #: The configuration of these modules has a name of its own (sentence_transformers 6.2, config_file_name).
 _NAMED = {"CNN": "cnn_config.json", "LSTM": "lstm_config.json"}
@@ -29,7 +31,7 @@ _MAX_PROMPT = 10_000
 
 def is_part(name: str) -> bool:
     """Whether a file of this name, in the model's folder, is for sentence-transformers."""
-    return name in (MODULES, SETTINGS) or TRANSFORMER.fullmatch(name) is not None
+    return name in (MODULES, SETTINGS, ROUTER) or TRANSFORMER.fullmatch(name) is not None
 
 
 def is_of_module(name: str) -> bool:
@@ -66,11 +68,12 @@ def reemit(files: Mapping[str, bytes], configs: Mapping[str, tuple[str, bytes]])
     of a module's configuration -> its class and content. What is malformed is told in a note."""
     out = Rewritten()
     writer = Writer(out.dropped)
+    routed = ROUTER in files and _are_routes(files[ROUTER], out)
     for name, data in files.items():
         try:
             if name == MODULES:
-                _modules(data, out)
-            else:
+                _modules(data, out, routed=routed)
+            elif name != ROUTER:
                 value = _object(data, name)
                 out.requests += config_requests.find(value, name)
                 section = (
@@ -138,11 +141,45 @@ def _class(reference: Any) -> str | None:
     return None
 
 
-def _modules(data: bytes, out: Rewritten) -> None:
+def _are_routes(data: bytes, out: Rewritten) -> bool:
+    """Whether a Router has parts, each of a known class; others are asked for."""
+    try:
+        value = _object(data, ROUTER)
+    except Malformed:
+        out.requests += lenient.unjudged(data, ROUTER)
+        return False
+    out.requests += config_requests.find(value, ROUTER)
+    types = value.get("types")
+    listed = types if isinstance(types, dict) else {}
+    # A Dense imports what its own configuration names, which is judged only where modules.json lists it.
+    odd = {key: each for key, each in listed.items() if _class(each) in (None, "Dense")}
+    out.requests += [
+        _refused(f"{ROUTER}: types.{shown(key)[1:-1]}", str(each)) for key, each in odd.items()
+    ][:_MOST_MODULES]
+    return bool(listed) and not odd
+
+
+def _is_router(reference: Any) -> bool:
+    """Whether it is sentence-transformers' Router, by each name that it has had."""
+    packages = tuple(f"{package}." for package in _schema()["packages"])
+    inner = isinstance(reference, str) and reference.startswith(packages)
+    return (
+        inner
+        and re.search(r"\.models(\.Router)?\.Router$|\.modules(\.router)?\.Router$", reference)
+        is not None
+    )
+
+
+def _modules(data: bytes, out: Rewritten, *, routed: bool) -> None:
     rows = []
     for number, row in enumerate(_rows(data)):
         prefix = f"{MODULES}: [{number}]"
         reference, path = row.get("type"), row.get("path")
+        if routed and path == "" and _is_router(reference):
+            out.notes.append(
+                f"{MODULES} was not exported: the parts of a Router are not written anew"
+            )
+            return
         if _class(reference) is None:
             out.requests.append(_refused(f"{prefix}.type", str(reference)))
             out.notes.append(

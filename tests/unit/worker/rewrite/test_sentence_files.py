@@ -60,6 +60,27 @@ def test_a_module_of_another_class_leaves_out_the_list_and_is_a_finding(name: An
     assert len(result.notes) == 1
 
 
+ROUTED = {
+    "sentence_transformers.sparse_encoder.models.SparseStaticEmbedding.SparseStaticEmbedding": 0,
+    "sentence_transformers.models.Transformer": 0,
+    "sentence_transformers.models.Dense": 2,
+    "evil.Evil": 2,
+    "sentence_transformers.models.Router": 2,
+}
+
+
+@pytest.mark.parametrize("name", ROUTED)
+def test_a_router_imports_parts_of_the_library_s_own_classes_alone(name: str) -> None:
+    routes = json.dumps({"types": {"query_0": name}, "structure": {"query": ["query_0"]}}).encode()
+    listed = modules(type="sentence_transformers.models.Router", path="")
+    result = reemit({MODULES: listed, "router_config.json": routes}, {})
+    assert len(result.requests) == ROUTED[name]
+    assert not result.files
+    assert len(reemit({MODULES: listed}, {}).requests) == 1
+    twice = routes.replace(b"{", b'{"a": 1, "a": 2, ', 1)
+    assert len(reemit({MODULES: listed, "router_config.json": twice}, {}).requests) == 2
+
+
 @pytest.mark.parametrize("path", ["../other", "/etc", "a/b", "..", ".hidden", "a\n", None])
 def test_a_module_outside_of_the_folder_leaves_out_the_list_and_is_a_finding(path: Any) -> None:
     result = reemit({MODULES: modules(path=path)}, {})
