@@ -23,6 +23,7 @@ MAX_BYTES = 32 << 20
 #: Of one expression or statement: enough to judge it by.
 MAX_CODE = 10_000
 _MAX_SHOWN = 200
+_OVERLAP = 500
 #: Stock code renders what stands in these, and keeps a template wherever it likes.
 _FILES = re.compile(
     r"(.*/)?([^/]*config[^/]*\.json|chat_template\.json|modules\.json|special_tokens_map\.json|[^/]*\.jinja2?)"
@@ -53,7 +54,9 @@ def may_hold(name: str) -> bool:
 def reaches(files: Iterable[File]) -> Iterator[tuple[str, str, str]]:
     """(file, what its template does, the code that does it) for each template that reaches for more than text."""
     for file in files:
-        if may_hold(file.name):
+        if may_hold(file.name) and file.size > MAX_BYTES:
+            yield file.name, f"may be anything: the file is longer than {MAX_BYTES >> 20} MiB", ""
+        elif may_hold(file.name):
             for template in _templates(file):
                 for what, code in _reaching(template):
                     yield file.name, what, code
@@ -125,10 +128,17 @@ def _code(template: str) -> Iterator[str]:
         if bracket[0].startswith("{"):
             begin = bracket.end() if begin is None else begin
         elif begin is not None:
-            yield template[begin : min(bracket.start(), begin + MAX_CODE)]
+            yield from _pieces(template, begin, bracket.start())
             begin = None
     if begin is not None:
-        yield template[begin : begin + MAX_CODE]
+        yield from _pieces(template, begin, len(template))
+
+
+def _pieces(template: str, begin: int, end: int) -> Iterator[str]:
+    """A part of a template in pieces, each with the end of the one before it."""
+    while begin < end:
+        yield template[begin : min(end, begin + MAX_CODE)]
+        begin += MAX_CODE - _OVERLAP
 
 
 def _cut(code: str) -> str:
@@ -138,8 +148,6 @@ def _cut(code: str) -> str:
 
 def _templates(file: File) -> Iterator[str]:
     """Every text of the file that may be a template: all of a .jinja, each long string of a JSON."""
-    if file.size > MAX_BYTES:
-        return
     data = file.read()
     if not file.name.endswith(".json"):
         yield data.decode("utf-8", "replace")

@@ -183,3 +183,15 @@ def test_a_name_of_pythons_that_a_template_puts_together_reaches_for_more(
     for harmless in ("{{ x[key ~ 'y'] }}", "{{ messages[loop.index0 - 1]['role'] + '_' }}"):
         place.write_text(harmless)
         assert not list(chat_templates.reaches([File(place.name, str(place), len(harmless))]))
+
+
+def test_what_stands_far_into_an_expression_or_a_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "chat_template.jinja"
+    for length in (9_990, 10_000, 50_000):
+        template = "{{ '" + "x" * length + "' ~ ''.__class__ }}"
+        place.write_text(template)
+        assert list(chat_templates.reaches([File(place.name, str(place), len(template))]))
+    monkeypatch.setattr(chat_templates, "MAX_BYTES", 1000)
+    assert list(chat_templates.reaches([File(place.name, str(place), len(template))]))
