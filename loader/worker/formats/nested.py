@@ -15,6 +15,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from safe_load.worker.formats import value_calls
+from safe_load.worker.formats.interface import MAX_DEPTH as MAX_PACKED
 from safe_load.worker.formats.interface import File
 from safe_load.worker.pickle_vm.describe import describe
 from safe_load.worker.pickle_vm.values import Stub, parts_of
@@ -43,6 +44,17 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}\s*")
 _HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)\s*")
 #: Opcodes with which a pickle that calls something can begin (Lib/pickletools.py), but for the rarest.
 _FIRST = b"\x80ci(]})\x95\x8c"
+#: What a pickle may be packed in: gzip, bzip2, xz, zlib, an array of objects.
+_PACKED = (
+    b"\x1f\x8b\x08",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"\x78\x01",
+    b"\x78\x5e",
+    b"\x78\x9c",
+    b"\x78\xda",
+    b"\x93NUMPY",
+)
 #: CPython opens the file of this name to show the line of a SyntaxError (Python/errors.c, PyErr_ProgramText).
 _NO_FILE = "/dev/null"
 #: What a program that is worth a parse has.
@@ -113,8 +125,22 @@ def judge(
             f"holds a text that is a Python program and calls {call}: {describe(value)[:120]}; "
             "loading the file does not run it",
         )
-    for span in _pickled(value):
+    for span in _read_as_bytes(value):
+        if _SHORTEST <= span.length <= _LONGEST:
+            _judge_bytes(span, reading, unpickle)
+
+
+def _judge_bytes(span: Span, reading: Reading, unpickle: Unpickle) -> None:
+    """Judge what a value is as bytes: a pickle by its first byte and its last, or what a pickle may be packed in."""
+    first, last = span.read(0, 1)[0], bytes(span.read(span.length - 1, 1))
+    if first == 0x80 or (first in _FIRST and last == b"."):
         _unpickle(span, reading, unpickle)
+    elif bytes(span.read(0, min(6, span.length))).startswith(_PACKED):
+        try:
+            reading.judge(File("value, packed", span))
+        except RefusedError as refusal:
+            if refusal.status == "bomb" or reading.depth >= MAX_PACKED:
+                raise  # else it only begins as such a file
 
 
 def runs(text: str) -> str:
@@ -174,21 +200,16 @@ def _dotted(node: ast.expr, other: dict[str, str]) -> str:
     return ".".join([other.get(node.id, node.id), *reversed(parts)])
 
 
-def _pickled(value: str | bytes | bytearray | Span) -> Iterator[Span]:
-    """What a value may be as a pickle, by its first byte and its last."""
+def _read_as_bytes(value: str | bytes | bytearray | Span) -> list[Span]:
+    """What a value may stand for."""
     if isinstance(value, Span):
-        found = [value]
-    elif isinstance(value, str):
-        found = list(map(_in_memory, _decoded(value)))
-    else:
-        found = [_in_memory(bytes(value))]
-        if value.isascii():
-            found += map(_in_memory, _decoded(value.decode("ascii")))
-    for span in found:
-        if _SHORTEST <= span.length <= _LONGEST:
-            first, last = span.read(0, 1)[0], bytes(span.read(span.length - 1, 1))
-            if first == 0x80 or (first in _FIRST and last == b"."):
-                yield span
+        return [value]
+    if isinstance(value, str):
+        return list(map(_in_memory, _decoded(value)))
+    found = [_in_memory(bytes(value))]
+    if value.isascii():
+        found += map(_in_memory, _decoded(value.decode("ascii")))
+    return found
 
 
 def _decoded(text: str) -> Iterator[bytes]:

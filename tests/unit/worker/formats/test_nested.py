@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import bz2
+import gzip
 import hashlib
+import io
 import json
+import lzma
 import os
 import pickle
+import zlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +65,12 @@ def _objects(value: object) -> Any:
     return made
 
 
+def _array_of_objects() -> bytes:
+    file = io.BytesIO()
+    np.save(file, _objects(Bomb()), allow_pickle=True)
+    return file.getvalue()
+
+
 WRITTEN: dict[str, Callable[[], object]] = {
     **{f"protocol {n}": lambda n=n: bomb(n) for n in range(6)},  # type: ignore[misc]
     "text of protocol 0": lambda: bomb(0).decode(),
@@ -71,6 +82,11 @@ WRITTEN: dict[str, Callable[[], object]] = {
     "base64 with a line's end": lambda: base64.encodebytes(bomb()).decode(),
     "hexadecimal": lambda: bomb().hex(),
     "hexadecimal with a prefix": lambda: "0x" + bomb().hex().upper(),
+    "packed by gzip": lambda: gzip.compress(bomb()),
+    "packed by zlib, in base64": lambda: base64.b64encode(zlib.compress(bomb())).decode(),
+    "packed by xz": lambda: lzma.compress(bomb(2)),
+    "packed by bzip2": lambda: bz2.compress(bomb()),
+    "an array of objects as its file": _array_of_objects,
     "a pickle in a pickle": lambda: pickle.dumps({"stage": pickle.dumps({"two": bomb()})}),
     "long": lambda: pickle.dumps([b"x" * (1 << 20), Bomb()]),
 }
@@ -183,6 +199,12 @@ HONEST: dict[str, object] = {
     "a digest that begins as a pickle": "80" + "0" * 60 + "2e",
     "random bytes": [os.urandom(100) for _ in range(50)],
     "pictures in base64": [base64.b64encode(os.urandom(300)).decode() for _ in range(50)],
+    "packed data": [
+        zlib.compress(b"{}"),
+        gzip.compress(b"a,b\n1,2\n"),
+        b"\x78\x9cis no zlib",
+        b"BZh is a word",
+    ],
     "plain data as a pickle": pickle.dumps({"epoch": 3, "names": ["a", "b"]}),
     "tensors as a pickle": pickle.dumps({"w": OrderedDict(a=np.ones(3))}),
     "prose": "Do not call os.system(...) here. It runs a shell; import os is needed too.",
