@@ -171,15 +171,13 @@ def _is_router(reference: Any) -> bool:
 
 
 def _modules(data: bytes, out: Rewritten, *, routed: bool) -> None:
-    rows = []
+    rows, routers = [], 0
     for number, row in enumerate(_rows(data)):
         prefix = f"{MODULES}: [{number}]"
         reference, path = row.get("type"), row.get("path")
         if routed and path == "" and _is_router(reference):
-            out.notes.append(
-                f"{MODULES} was not exported: the parts of a Router are not written anew"
-            )
-            return
+            routers += 1
+            continue
         if _class(reference) is None:
             out.requests.append(_refused(f"{prefix}.type", str(reference)))
             out.notes.append(
@@ -200,7 +198,10 @@ def _modules(data: bytes, out: Rewritten, *, routed: bool) -> None:
             "path": path,
             "type": reference,
         })  # fmt: skip
-    out.files[MODULES] = render(rows)
+    if routers:
+        out.notes.append(f"{MODULES} was not exported: the parts of a Router are not written anew")
+    else:
+        out.files[MODULES] = render(rows)
 
 
 def _judge_templates(value: Any, where: str, out: Rewritten) -> None:

@@ -77,6 +77,9 @@ def test_a_router_imports_parts_of_the_library_s_own_classes_alone(name: str) ->
     assert len(result.requests) == ROUTED[name]
     assert not result.files
     assert len(reemit({MODULES: listed}, {}).requests) == 1
+    more = [*json.loads(listed), {"idx": 1, "name": "1", "path": "1", "type": "evil.Evil"}]
+    result = reemit({MODULES: json.dumps(more).encode(), "router_config.json": routes}, {})
+    assert len(result.requests) == (ROUTED[name] or 1)
     twice = routes.replace(b"{", b'{"a": 1, "a": 2, ', 1)
     assert len(reemit({MODULES: listed, "router_config.json": twice}, {}).requests) == 2
 
