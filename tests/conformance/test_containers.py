@@ -173,6 +173,42 @@ print(mark())
 """
 
 
+def test_a_controller_whose_parent_does_not_wait_for_it_is_gone(house: tuple[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{_MARK}input()", *sys.path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as controller:  # fmt: skip
+        assert controller.stdout is not None
+        label = controller.stdout.readline().strip()
+        assert not is_gone(label)
+        controller.kill()
+        os.waitid(os.P_PID, controller.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now
+        assert is_gone(label)
+
+
+def test_a_controller_whose_first_thread_has_ended_is_there(house: tuple[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _MARK + _FIRST_THREAD_ENDS, *sys.path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as controller:  # fmt: skip
+        assert controller.stdout is not None
+        label = controller.stdout.readline().strip()
+        stat = Path(f"/proc/{controller.pid}/stat")
+        deadline = time.monotonic() + 20
+        while ") Z " not in stat.read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert ") Z " in stat.read_text()
+        assert not is_gone(label)
+        controller.kill()
+
+
+_FIRST_THREAD_ENDS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
 def test_a_controller_that_proc_hides_is_not_taken_for_gone(house: tuple[str, str]) -> None:
     if os.geteuid() != 0:
         pytest.skip("hiding processes in /proc takes root")

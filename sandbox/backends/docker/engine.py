@@ -337,7 +337,8 @@ def _sentence(text: str) -> str:
 @functools.cache
 def mark() -> str:
     """What a container of this process is labelled with."""
-    return f"{os.getpid()}:{_start_time(os.getpid())}:{_pid_namespace()}:{_boot()}"
+    started, _ = _lifetime(os.getpid()) or (0, False)
+    return f"{os.getpid()}:{started}:{_pid_namespace()}:{_boot()}"
 
 
 def is_gone(label: str) -> bool:
@@ -347,8 +348,9 @@ def is_gone(label: str) -> bool:
     pid, started, namespace, _ = mark
     if namespace != _pid_namespace():
         return False
-    found = _start_time(int(pid))
-    return not _exists(int(pid)) if found is None else found != int(started)
+    if (found := _lifetime(int(pid))) is None:
+        return not _exists(int(pid))
+    return found != (int(started), False)
 
 
 def is_of_another_boot(label: str) -> bool:
@@ -373,13 +375,17 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _start_time(pid: int) -> int | None:
-    """When a process started, in ticks since boot (proc_pid_stat(5)); None when there is none."""
+def _lifetime(pid: int) -> tuple[int, bool] | None:
+    """When a process started, in ticks since boot, and whether it has ended and waits for its parent to
+    notice (proc_pid_stat(5)); None when there is none."""
     try:
         raw = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    return int(raw.rpartition(b")")[2].split()[19])
+    fields = raw.rpartition(b")")[2].split()
+    state, threads, started = fields[0], int(fields[17]), int(fields[19])
+    # While other threads live, a process whose first thread has ended looks like a zombie too.
+    return started, state in (b"Z", b"X") and threads <= 1
 
 
 def _pid_namespace() -> str:

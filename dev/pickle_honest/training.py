@@ -618,8 +618,3 @@ def tables() -> Objects:
     )
     yield "range", pd.date_range("2020", periods=2)
 
-
-FAMILIES: tuple[Callable[[], Objects], ...] = (
-    torch_layers, torch_training, numpy_values, transformers_settings, transformers_models, sklearn_estimators,
-    boosters, lightning_checkpoints, configurations, vision_models, adapters, reinforcement, tables,
-)  # fmt: skip

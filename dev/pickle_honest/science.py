@@ -15,7 +15,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dev.pickle_honest import Holder, tried
+from dev.pickle_honest.making import Holder, tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -844,7 +844,3 @@ def _embeddings() -> Objects:
     yield "hdbscan", tried(lambda: hdbscan.HDBSCAN(min_cluster_size=3).fit(x))
     yield "robust", tried(lambda: hdbscan.RobustSingleLinkage().fit(x))
 
-
-FAMILIES = (
-    numpy_more, scipy_objects, pandas_more, python_values, graphs, statistics, language, learners, sklearn_more,
-)  # fmt: skip
