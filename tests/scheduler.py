@@ -1,7 +1,7 @@
 """Which worker of pytest-xdist runs which test: what is prepared for several tests is prepared once.
 
-These go to one worker, one after the other: the tests that share a fixture of their module's; those of
-one `xdist_group`; and, at the very end, the `serial` ones, beside which nothing runs: so no worker
+These go to one worker, one after the other: the tests that share a fixture of their module's or of their
+folder's (scope "package"); those of one `xdist_group`; and, at the very end, the `serial` ones, beside which nothing runs: so no worker
 waits for them before. All others go to whichever worker is free. xdist's own `--dist loadgroup` writes the group
 into a test's id, which pytest 9.2 does not read any more.
 
@@ -35,10 +35,13 @@ def group(item: pytest.Item) -> str | None:
     if marked := item.get_closest_marker("xdist_group"):
         return str(marked.args[0])
     defined = getattr(item, "_fixtureinfo", None)
-    shared = defined.name2fixturedefs.values() if defined else ()
-    if any(each[-1].scope == "module" for each in shared if each):
-        return item.nodeid.partition("::")[0]
-    return None
+    scopes = (
+        {each[-1].scope for each in defined.name2fixturedefs.values() if each} if defined else set()
+    )
+    module = item.nodeid.partition("::")[0]
+    if "package" in scopes:
+        return module.rpartition("/")[0]
+    return module if "module" in scopes else None
 
 
 def arranged(items: list[pytest.Item]) -> list[pytest.Item]:

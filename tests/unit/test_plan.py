@@ -91,16 +91,37 @@ def test_free(number):
     time.sleep(0.02)
 """
 
+FOLDER = """
+import os, pytest
+
+@pytest.fixture(scope="package")
+def prepared():
+    with open("notes", "a") as file:
+        file.write(f"folder {os.getpid()}\\n")
+"""
+
+SHARES = """
+import pytest, time
+
+@pytest.mark.parametrize("number", range(6))
+def test_NAME(number, prepared):
+    time.sleep(0.02)
+"""
+
 
 def test_what_is_prepared_for_several_tests_is_prepared_once_and_serial_ones_come_last(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "test_sharing.py").write_text(SHARING)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "conftest.py").write_text(FOLDER)
+    for name in ("first", "second"):
+        (tmp_path / "folder" / f"test_{name}.py").write_text(SHARES.replace("NAME", name))
     done = run(tmp_path, "-n", "2", "--dist", "loadgroup")
     assert done.returncode == 0, done.stdout
     lines = [line.split() for line in (tmp_path / "notes").read_text().splitlines()]
     workers = {word: {pid for each, pid in lines if each == word} for word, _ in lines}
-    assert sum(word == "costly" for word, _ in lines) == 1
+    assert [sum(word == each for word, _ in lines) for each in ("costly", "folder")] == [1, 1]
     assert len(workers["together"]) == len(workers["serial"]) == 1
     assert workers["costly"] != workers["together"], "one worker had both, and the other nothing"
     words = [word for word, _ in lines]
