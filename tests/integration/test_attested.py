@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,8 @@ from safe_load.cli import exit_code
 from safe_load.rooms import opening
 from safetensors.numpy import save_file
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "attest"))
-from signed import new_key
-
 from tests.integration.fake_hub import FakeHub
+from tests.unit.attest.signed import new_key
 
 
 @pytest.fixture

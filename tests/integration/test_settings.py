@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "adversarial"))
-import craft
+from tests.adversarial import craft
 
 COMMAND = Path(sys.executable).parent / "safe-load"
 #: A room without walls, in which changing a file's mode and times is carried out.
