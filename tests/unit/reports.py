@@ -40,17 +40,11 @@ FENCE = "`` ` ``` | \\| @everyone [x]: http://evil.example ]]> --> &amp; \"'"
 LINES = "first\nsecond\r\nthird\u2028fourth\x85fifth\x9b31m"
 HOSTILE = (ESCAPE, BIDI, MARKUP, FENCE, LINES, "\ufeff\u200b\ufffe\U000e0041\u3164", "a" * 5000)
 TOOL = Tool("safe-load", "0.1.0")
-STANDS = [
-    WallState(name, "standing")
-    for name in ("user-namespace", "mount-namespace", "landlock", "seccomp", "recorder")
-]
+_WALLS = "user-namespace mount-namespace landlock seccomp recorder".split()
+STANDS = [WallState(name, "standing") for name in _WALLS]
 ROOM = SandboxInfo("native", None, "A", "strict", STANDS)
-STAGES = [
-    Stage("inventory", 0.01),
-    Stage("extract", 0.09),
-    Stage("detonate", 1.9),
-    Stage("compare", 0.02),
-]
+_TIMES = {"inventory": 0.01, "extract": 0.09, "detonate": 1.9, "compare": 0.02}
+STAGES = [Stage(*each) for each in _TIMES.items()]
 
 
 def clean(path: str = "models/bert-tiny") -> Report:

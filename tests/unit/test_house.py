@@ -78,6 +78,15 @@ def test_nothing_refers_to_a_place_outside_the_repository() -> None:
     assert guilty == []
 
 
+def test_no_file_of_code_is_longer_than_400_lines() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in own_files(".py", ".pyi", ".sh", ".js", "run", "Makefile")
+        if (lines := path.read_text().count("\n")) > 400
+    }
+    assert long == {}
+
+
 @pytest.mark.parametrize("path", own_files(".md"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_command_in_the_documents_exists(path: Path) -> None:
     for line in shell_lines(path.read_text()):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -19,10 +17,11 @@ from safe_load.cli import exit_code
 from safe_load.core.errors import UsageError
 from safe_load.core.report import AcceptedBy, FileInfo, Report, Setting, encode
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
-from signed import new_key
+from tests.unit import reports
+from tests.unit.attest.signed import new_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SETTINGS = [Setting("fail-on", "medium", "profile strict"), Setting("depth", "auto", "default")]
 STRICT = profiles.load("strict")

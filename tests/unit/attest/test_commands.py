@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,8 +13,10 @@ from safe_load.core.report import Source, Tool
 from safe_load.export import manifest
 from safe_load.export.staging import Staging
 
-sys.path.insert(0, str(Path(__file__).parent))
-from signed import MADE, model, new_key
+from tests.unit.attest.signed import MADE, model, new_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Capture = pytest.CaptureFixture[str]
 HEAD = manifest.Manifest(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +15,11 @@ from safe_load.core.report import FileInfo
 from safe_load.sources import inventory
 from safe_load.sources.hub import listing
 
-sys.path.insert(0, str(Path(__file__).parent))
-from signed import MADE, model, new_key
+from tests.unit.attest.signed import MADE, model, new_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from safe_load.sources.inventory import Inventory
 
 KEY = Signer("made", "key", key=MADE / "public.pem")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -17,8 +15,10 @@ from safe_load.attest.problems import Unknown, Unreadable, Wrong
 from safe_load.attest.trust import Signer
 from safe_load.core.errors import UsageError
 
-sys.path.insert(0, str(Path(__file__).parent))
-from signed import MADE, UPSTREAM, certificate, model, new_key
+from tests.unit.attest.signed import MADE, UPSTREAM, certificate, model, new_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = Signer("made", "key", key=MADE / "public.pem")
 ROOT = Signer("root", "certificate", certificates=(MADE / "root.pem",))

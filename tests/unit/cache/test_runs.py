@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,11 +15,11 @@ from safe_load.core.options import Options
 from safe_load.export.verify import verify
 from safe_load.rooms import choice
 
-sys.path.append(str(Path(__file__).parents[1]))
-from keeping import Loader, make_model
+from tests.unit.keeping import Loader, make_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from safe_load.core.report import Report
 

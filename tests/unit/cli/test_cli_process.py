@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from safe_load.core import report as report_module
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def command(*args: str, **options: object) -> subprocess.CompletedProcess[bytes]:

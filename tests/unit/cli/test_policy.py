@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 from safe_load.cli import exit_code, policy, policy_schema, settings
@@ -15,11 +14,11 @@ from safe_load.cli import run as run_module
 from safe_load.core.errors import UsageError
 from safe_load.core.report import AcceptedBy, Finding, Report
 
-sys.path.append(str(Path(__file__).parents[1]))
-import msgspec
-import reports
+from tests.unit import reports
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from safe_load.core.options import Options
 
 TODAY = datetime.now(UTC).date()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +14,11 @@ from safe_load.core.errors import UsageError
 from safe_load.sources import changes
 from safe_load.sources.tree import Part
 
-sys.path.append(str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from safe_load.core.report import Report
 
 

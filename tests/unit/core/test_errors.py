@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from safe_load.core import errors
 from safe_load.core.errors import NotLoadable, Rejected, SafeLoadError, UsageError
 from safe_load.profiles import ProfileError
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
 
 ERRORS = [
     value

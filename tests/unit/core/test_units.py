@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import msgspec
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
 from safe_load.core.errors import UsageError
 from safe_load.core.options import Options
 from safe_load.core.report import Setting
 from safe_load.core.units import format_limit, parse_shard_size, parse_size
 from safe_load.render import story
+
+from tests.unit import reports
 
 
 @pytest.mark.parametrize(

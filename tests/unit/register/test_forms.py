@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from safe_load.cli import exit_code
 from safe_load.register import form_cyclonedx, form_markdown, form_sarif
 from safe_load.register.rows import FILE_NAME, Chain, Pin, Row, Where
 
-sys.path.insert(0, str(Path(__file__).parent))
-from first_project import FIRST
+from tests.unit.register.first_project import FIRST
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyone
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from safe_load.cli import exit_code
 from safe_load.register import form_sarif, judge, reading, rows, walk
 
-sys.path.insert(0, str(Path(__file__).parent))
-from first_project import FIRST, FIRST_ROWS
-from second_project import SECOND, SECOND_ROWS
-from third_project import THIRD, THIRD_ROWS
+from tests.unit.register.first_project import FIRST, FIRST_ROWS
+from tests.unit.register.second_project import SECOND, SECOND_ROWS
+from tests.unit.register.third_project import THIRD, THIRD_ROWS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyone
 

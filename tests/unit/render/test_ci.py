@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,7 @@ from safe_load.render.interface import View
 from safe_load.render.meanings import meanings
 
 from dev import findings_help
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
 
 
 def sarif(*given: Report, root: str = "") -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,8 +15,7 @@ from safe_load import render
 from safe_load.core.card import Card
 from safe_load.core.report import FileInfo, Finding, Report
 
-sys.path.append(str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
 
 COMMIT = "4e1c1d2f9f" * 4
 CARD = Card(

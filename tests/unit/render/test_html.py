@@ -8,7 +8,6 @@ import re
 import sys
 from html import unescape
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,8 +22,7 @@ from safe_load.core.signed import Attestation
 from safe_load.render import html, html_acts, style
 from safe_load.render.markdown import Markdown
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
 
 ALL = [
     reports.clean(),

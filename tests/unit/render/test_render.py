@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import msgspec
@@ -27,9 +26,7 @@ from safe_load.render.json import dump
 from safe_load.render.markdown import cell
 
 from dev import report_schema
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
 
 ALL = [
     reports.clean(),

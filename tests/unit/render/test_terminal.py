@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,8 +13,7 @@ from safe_load.render import acts, progress, summary
 from safe_load.render.human import Human
 from safe_load.render.interface import View
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import reports
+from tests.unit import reports
 
 
 def lines(*given: Report, width: int = 80, **view: bool) -> list[str]:

@@ -8,7 +8,6 @@ import datetime as dt
 import enum
 import functools
 import pathlib
-import pickle
 import sys
 import types
 import warnings
@@ -22,12 +21,15 @@ from safe_load.worker.tensors import fingerprints
 from safetensors.torch import load_file, load_model
 
 from tests.unit.worker.checkpoints import rezipped, saved
+from tests.unit.worker.same_tensors import assert_same, raw
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 Exported = "Callable[..., dict[str, torch.Tensor]]"
 FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+
 
 EXACT = [
     torch.bool, torch.uint8, torch.int8, torch.uint16, torch.int16, torch.uint32, torch.int32,
@@ -35,19 +37,6 @@ EXACT = [
     torch.complex64, torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz,
     torch.float8_e5m2fnuz, torch.float8_e8m0fnu, torch.float4_e2m1fn_x2,
 ]  # fmt: skip
-
-
-def raw(tensor: torch.Tensor) -> bytes:
-    """The tensor's bytes in logical order, whatever its type."""
-    flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
-    return bytes(flat.view(torch.uint8).numpy()) if flat.numel() else b""
-
-
-def assert_same(got: dict[str, torch.Tensor], want: dict[str, torch.Tensor]) -> None:
-    assert got.keys() == want.keys()
-    for name, tensor in want.items():
-        assert (got[name].dtype, got[name].shape) == (tensor.dtype, tensor.shape), name
-        assert raw(got[name]) == raw(tensor), name
 
 
 @FORMATS
@@ -297,61 +286,6 @@ def test_a_sparse_tensor_is_written_as_its_parts(extracted: Any) -> None:
     assert [row["name"] for row in result["tensors"]] == ["grid.indices", "grid.values"]
     assert result["metadata"] == {"grid.values": "float32 sparse_coo size=3x3 coalesced"}
     assert result["notes"] == ["'grid' is a sparse tensor; it is written as its indices and values"]
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_tensors_in_a_plain_pickle_come_out_of_their_nested_checkpoints(
-    exported: Any, protocol: int
-) -> None:
-    state = {"a": torch.randn(3, 4), "t": torch.randn(4, 3).t(), "big": torch.randn(5000)}
-    assert_same(exported(pickle.dumps(state, protocol)), state)
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_arrays_in_a_plain_pickle_become_tensors(exported: Any, protocol: int) -> None:
-    arrays = {
-        "c": np.arange(12, dtype=np.float32).reshape(3, 4),
-        "f": np.asfortranarray(np.arange(12, dtype=np.int16).reshape(3, 4)),
-        "big_endian": np.arange(5, dtype=">f8"),
-        "flags": np.array([True, False]),
-        "large": np.random.default_rng(0).standard_normal(5000),
-        "none": np.zeros((0, 3), dtype=np.uint8),
-        "point": np.array(3, dtype=np.int64),
-    }
-    got = exported(
-        pickle.dumps(arrays | {"words": np.array(["x"]), "objects": np.array([None])}, protocol)
-    )
-    want = {
-        name: torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
-        for name, array in arrays.items()
-    }
-    assert_same(got, want)
-
-
-def test_arrays_of_joblib_are_found_between_its_pickle_opcodes(
-    exported: Any, tmp_path: Path
-) -> None:
-    joblib = pytest.importorskip("joblib")
-    arrays = {
-        "a": np.arange(6.0).reshape(2, 3),
-        "f": np.asfortranarray(np.ones((2, 3), np.float32)),
-        "o": np.array([1, "x"], object),
-    }
-    joblib.dump({"arrays": arrays, "after": 1}, tmp_path / "m.joblib")
-    got = exported(tmp_path / "m.joblib")
-    assert_same(
-        got,
-        {
-            "arrays.a": torch.from_numpy(arrays["a"]),
-            "arrays.f": torch.from_numpy(arrays["f"].copy("C")),
-        },
-    )
-
-
-def test_numpy_arrays_beside_tensors_are_left_out_and_noted(extracted: Any) -> None:
-    result = extracted(saved({"w": torch.ones(2), "rng": np.arange(3)}))
-    assert [row["name"] for row in result["tensors"]] == ["w"]
-    assert result["notes"] == ["1 numpy arrays beside the tensors are left out"]
 
 
 @pytest.mark.parametrize(
