@@ -32,7 +32,7 @@ from safe_load.worker.pickle_vm import builders, held
 from safe_load.worker.pickle_vm.callables import Allowlist, Ledger
 from safe_load.worker.spans import MemorySource, Span
 
-from dev import pickle_honest, pickle_honest_science
+from dev import pickle_honest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ REVIEWED = re.compile(
     r"|_loss\.__pyx_unpickle_Cy\w+|numpy\.random\.__RandomState_ctor|numpy\._core\._internal\._convert_to_stringdtype_kwargs"
     r"|pandas\._libs\.(?:interval|tslibs\.\w+|arrays|internals|sparse)\._?_\w*unpickle\w*|pandas\._libs\.tslibs\.nattype\._nat_unpickle"
     r"|pandas\.core\.indexes\.interval\._new_IntervalIndex|pandas\._libs\.tslibs\.offsets\.\w*|pytz\._UTC|pytz\._p"
-    rf"|numpy\.(?:{'|'.join(pickle_honest_science.NUMPY_FUNCTIONS)})|numpy\.linalg\.norm"
+    rf"|numpy\.(?:{'|'.join(pickle_honest.NUMPY_FUNCTIONS)})|numpy\.linalg\.norm"
     r"|array\._array_reconstructor|hdbscan\.dist_metrics\.newObj|torchvision\.ops\.boxes\.box_iou"
     r"|spacy\.lang\.en\.syntax_iterators\.noun_chunks|zlib\.adler32|gensim\.(?:models\.phrases\.\w+_scorer|models\.tfidfmodel\.\w+|utils\.(?:call_on_class_only|identity))"
     r"|statsmodels\.tsa\.exponential_smoothing\._ets_smooth\.\w+|torchmetrics\.metric\.jit_distributed_available"
@@ -268,7 +268,7 @@ def learned(folders: Iterable[Path]) -> tuple[dict[str, set[str]], dict[str, str
                     versions.setdefault(name, f"{_TITLES.get(root, root)} {version}")
         for name, shapes in old.seen.items():
             learning.seen[name] |= shapes
-    for family in (*pickle_honest.FAMILIES, *pickle_honest_science.FAMILIES):
+    for family in pickle_honest.FAMILIES:
         try:
             learn(family(), learning)
         except Exception:  # noqa: BLE001 - the other libraries are still wanted
