@@ -1,6 +1,6 @@
 """The hub's download API, as huggingface_hub 2.4 and what is built on it ask for it.
 
-Zone: controller. What each client sends was recorded (tests/integration/test_gateway.py). A cleared folder is a
+Zone: controller. What each client sends was recorded (tests/integration/gateway). A cleared folder is a
 revision of its own. Only where a client asks for a commit of the upstream hub by its digits does X-Repo-Commit repeat
 it: snapshot_download looks for its files under the commit that it asked for, and finds none under another. The
 headers X-Safe-Load-Revision and X-HF-Warning say then what it is.
