@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
 
 _SERIAL = "serial"
 _FILE = "groups.json"
@@ -76,6 +77,16 @@ class Scheduler(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return self._groups.get(nodeid, nodeid)
+
+    def mark_test_complete(
+        self, node: WorkerController, item_index: int, duration: float = 0
+    ) -> None:
+        """As xdist does, which then goes through all that a worker ever had: so what is done is forgotten."""
+        super().mark_test_complete(node, item_index, duration)
+        name = self._split_scope(self.registered_collections[node][item_index])
+        work = self.assigned_work[node]
+        if all(work.get(name, {}).values()):
+            work.pop(name, None)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:
