@@ -67,9 +67,9 @@ def test_a_body_that_is_too_long_or_never_ends_is_refused(monkeypatch: pytest.Mo
         return told.value.status
 
     async def main() -> None:
-        monkeypatch.setattr(bodies, "_PATIENCE", 0.05)
         never = asyncio.Event()
         assert await status(Request(2, 600, never)) == 413
+        monkeypatch.setattr(bodies, "_PATIENCE", 0.05)
         assert await status(Request(1, 600, never)) == 408
 
     asyncio.run(main())
@@ -149,10 +149,10 @@ def test_a_report_holds_its_place_until_its_client_has_it() -> None:
 def test_a_client_that_sends_no_request_is_left_and_one_that_waits_for_its_answer_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "PATIENCE", 0.1)
+    monkeypatch.setattr(connections, "PATIENCE", 1.0)
 
     async def app(_: object, __: object, send: Any) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2.0)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"here"})
 
