@@ -1,9 +1,9 @@
 """Which worker of pytest-xdist runs which test: what is prepared for several tests is prepared once.
 
 These go to one worker, one after the other: the tests that share a fixture of their module's or of their
-folder's (scope "package"); those of one `xdist_group`; and, at the very end, the `serial` ones, beside which nothing runs: so no worker
-waits for them before. All others go to whichever worker is free. xdist's own `--dist loadgroup` writes the group
-into a test's id, which pytest 9.2 does not read any more.
+folder's (scope "package"); those of one `xdist_group`; and, at the very end, the `serial` ones, beside
+which nothing runs: so no worker waits for them before. All others go to whichever worker is free. xdist's
+own `--dist loadgroup` writes the group into a test's id, which pytest 9.2 does not read any more.
 
 Workers collect and the controlling process gives out: they tell it the groups in a file of their shared folder.
 """

@@ -59,7 +59,7 @@ def authorized(requests: list[Request]) -> list[str]:
     return [request.path for request in requests if TOKEN in str(request.headers)]
 
 
-def _command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "safe_load", *arguments]
     return subprocess.run(
         command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

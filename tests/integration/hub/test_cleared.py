@@ -25,10 +25,10 @@ from tests.integration.hub.asking import (
     LOADED,
     REPO,
     TOKEN,
-    _command,
     authorized,
     fetch,
     leftovers,
+    run_command,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_a_model_on_a_hub_is_cleared_bit_for_bit(
 
     commit = server.add(REPO, saved)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    done = _command("load", f"hf://{REPO}@main", "-o", "cleared", cwd=tmp_path)
+    done = run_command("load", f"hf://{REPO}@main", "-o", "cleared", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"hf://{REPO}@main at {commit}" in done.stdout
     cleared = load_file(tmp_path / "cleared" / "model.safetensors")
@@ -141,7 +141,7 @@ def test_files_that_repositories_share_are_found(
 
 
 def test_a_malformed_name_is_a_wrong_command_line(server: FakeHub, tmp_path: Path) -> None:
-    done = _command("scan", f"hf://{REPO}", "hf://org/na me", cwd=tmp_path)
+    done = run_command("scan", f"hf://{REPO}", "hf://org/na me", cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert not server.requests
@@ -208,12 +208,12 @@ def test_what_stays_on_the_hub_is_judged_where_that_is_asked_for(
     server.add(REPO, {**honest, "pytorch_model.bin": trap})
     server.add("org/other", honest)
     names = [f"hf://{REPO}", "hf://org/other"]
-    done = _command("scan", *names, "--format", "json", cwd=tmp_path)
+    done = run_command("scan", *names, "--format", "json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = json.loads(done.stdout)["reports"]
     assert any("not judged: 1 file, " in note for note in first["notes"])
     assert not any("not judged" in note for note in second["notes"])
-    done = _command("scan", *names, "--all-files", "--format", "json", cwd=tmp_path)
+    done = run_command("scan", *names, "--all-files", "--format", "json", cwd=tmp_path)
     assert done.returncode == 1
     first, second = json.loads(done.stdout)["reports"]
     assert (first["verdict"], second["verdict"]) == ("malicious", "clean")

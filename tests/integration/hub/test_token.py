@@ -16,10 +16,10 @@ from tests.integration.hub.asking import (
     LOADED,
     REPO,
     TOKEN,
-    _command,
     authorized,
     fails,
     fetch,
+    run_command,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_the_token_is_in_no_output(
         return None
 
     server.before = repeat
-    done = _command("scan", f"hf://{REPO}", "--format", "json", cwd=tmp_path)
+    done = run_command("scan", f"hf://{REPO}", "--format", "json", cwd=tmp_path)
     assert done.returncode == 3
     assert "Bearer" in server.asked("/tree/")[0].headers["authorization"]
     for text in (done.stdout, done.stderr):

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.integration.fake_hub import Answer, FakeHub, Request
-from tests.integration.hub.asking import FILES, LOADED, REPO, _command, fails, fetch
+from tests.integration.hub.asking import FILES, LOADED, REPO, fails, fetch, run_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_a_pickle_is_opened_where_there_is_nothing_better(server: FakeHub) -> No
 def test_no_conversion_to_safetensors_is_asked_for(server: FakeHub, home: Path) -> None:
     commit = server.add(REPO, {"config.json": b"{}", "pytorch_model.bin": b"p"})
     fetch()
-    done = _command("scan", f"hf://{REPO}", cwd=home.parent)
+    done = run_command("scan", f"hf://{REPO}", cwd=home.parent)
     assert done.returncode == 3, "these bytes are no checkpoint"
     assert {request.method for request in server.requests} <= {"GET", "HEAD"}
     assert server.asked("/resolve/")
