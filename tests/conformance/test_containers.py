@@ -267,9 +267,12 @@ def test_a_proxys_password_in_the_clients_configuration_does_not_get_in(
 
 @pytest.mark.parametrize(
     "label",
-    ["", "1:2:3", "x:1:2:3", f"{os.getpid()}:1:another:{mark().rpartition(':')[2]}", "1" * 5000],
-    ids=["empty", "three parts", "no number", "another boot", "long"],
-)
+    [
+        "", "1:2:3", "x:1:2:3", f"{os.getpid()}:1:another:{mark().rpartition(':')[2]}", "1" * 5000,
+        ":".join([str(os.getpid()), "None", *mark().split(":")[2:]]),
+    ],
+    ids=["empty", "three parts", "no number", "another boot", "long", "no start"],
+)  # fmt: skip
 def test_a_label_that_says_nothing_is_no_reason_to_remove_a_container(
     label: str, house: tuple[str, str]
 ) -> None:

@@ -336,9 +336,10 @@ def _sentence(text: str) -> str:
 
 @functools.cache
 def mark() -> str:
-    """What a container of this process is labelled with."""
-    started, _ = _lifetime(os.getpid()) or (0, False)
-    return f"{os.getpid()}:{started}:{_pid_namespace()}:{_boot()}"
+    """What a container of this process is labelled with. Where /proc does not tell when it started, the
+    mark says nothing, and nobody takes this process for gone."""
+    own = _lifetime(os.getpid())
+    return f"{os.getpid()}:{own and own[0]}:{_pid_namespace()}:{_boot()}"
 
 
 def is_gone(label: str) -> bool:
